@@ -1,0 +1,348 @@
+use std::net::IpAddr;
+
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue, TE, TRANSFER_ENCODING,
+    UPGRADE, VIA,
+};
+use http::{StatusCode, Version};
+
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+const FORWARDED: HeaderName = HeaderName::from_static("forwarded");
+const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+
+/// Who asked, and where.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Origin {
+    /// The other end of the client's connection.
+    pub(crate) peer: IpAddr,
+    /// The proxy's port that the client connected to.
+    pub(crate) port: u16,
+}
+
+/// Turns the headers a client sent into those its upstream gets.
+///
+/// `host` is what the request means ([`crate::target::host`]), passed on as the client wrote it;
+/// `upgrade` the protocol whose upgrade is forwarded ([`requested_upgrade`]).
+pub(crate) fn prepare_request(
+    headers: &mut HeaderMap,
+    version: Version,
+    host: &str,
+    origin: Origin,
+    upgrade: Option<&HeaderValue>,
+) {
+    let takes_trailers = takes_trailers(headers);
+    remove_hop_by_hop(headers);
+    match (upgrade, takes_trailers) {
+        (Some(protocol), _) => ask_for_upgrade(headers, protocol),
+        (None, true) => ask_for_trailers(headers),
+        (None, false) => {}
+    }
+    set_forwarded(headers, host, origin);
+    append_via(headers, version);
+}
+
+/// Turns the headers of an upstream's answer into those the client gets.
+pub(crate) fn prepare_response(headers: &mut HeaderMap, status: StatusCode) {
+    let protocol = headers.get(UPGRADE).cloned();
+    remove_hop_by_hop(headers);
+    // Also with 426, which must say to what the client should upgrade (RFC 9110 §15.5.22).
+    let speaks_of_upgrade = [
+        StatusCode::SWITCHING_PROTOCOLS,
+        StatusCode::UPGRADE_REQUIRED,
+    ]
+    .contains(&status);
+    if let Some(protocol) = protocol.filter(|_| speaks_of_upgrade) {
+        ask_for_upgrade(headers, &protocol);
+    }
+}
+
+/// The protocol the client wants to go on with, if that is one that can be forwarded: exactly one,
+/// whatever its name, over HTTP/1.1. A list is not forwarded, since only its order would say what to
+/// expect after the 101. `h2c` is not either: in it a client could set the headers that
+/// [`prepare_request`] vouches for. A request that is not forwarded as an upgrade is still forwarded,
+/// as RFC 9110 §7.8 allows.
+pub(crate) fn requested_upgrade(headers: &HeaderMap, version: Version) -> Option<HeaderValue> {
+    let mut protocols = headers.get_all(UPGRADE).iter();
+    let (protocol, None) = (protocols.next()?, protocols.next()) else {
+        return None;
+    };
+    let name = protocol.to_str().ok()?;
+    let forwarded = version == Version::HTTP_11
+        && has_token(headers, &CONNECTION, "upgrade")
+        && !name.is_empty()
+        && !name.contains(',')
+        && !name.eq_ignore_ascii_case("h2c");
+    forwarded.then(|| protocol.clone())
+}
+
+/// Removes what concerns one connection only (RFC 9110 §7.6.1).
+fn remove_hop_by_hop(headers: &mut HeaderMap) {
+    for name in named_by_connection(headers) {
+        headers.remove(name);
+    }
+    // Both is either an attempt at smuggling or a mistake: the coding has decided where the body ends.
+    if headers.remove(TRANSFER_ENCODING).is_some() {
+        headers.remove(CONTENT_LENGTH);
+    }
+    for name in [CONNECTION, KEEP_ALIVE, PROXY_CONNECTION, TE, UPGRADE] {
+        headers.remove(name);
+    }
+}
+
+fn named_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
+    tokens(headers, &CONNECTION)
+        .filter_map(|token| HeaderName::from_bytes(token.as_bytes()).ok())
+        // These decide where a message goes and where it ends: naming them must not remove them.
+        .filter(|name| ![HOST, CONTENT_LENGTH, TRANSFER_ENCODING].contains(name))
+        .collect()
+}
+
+fn ask_for_upgrade(headers: &mut HeaderMap, protocol: &HeaderValue) {
+    headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+    headers.insert(UPGRADE, protocol.clone());
+}
+
+/// RFC 9110 §10.1.4: who sends `TE` names it in `Connection`.
+fn ask_for_trailers(headers: &mut HeaderMap) {
+    headers.insert(CONNECTION, HeaderValue::from_static("TE"));
+    headers.insert(TE, HeaderValue::from_static("trailers"));
+}
+
+fn takes_trailers(headers: &HeaderMap) -> bool {
+    has_token(headers, &TE, "trailers")
+}
+
+/// Says who asked. No proxy in front of this one is trusted, so whatever the client claimed about
+/// that is removed, in all the spellings that apps believe, and not appended to.
+fn set_forwarded(headers: &mut HeaderMap, host: &str, origin: Origin) {
+    let forged = |name: &&HeaderName| {
+        name.as_str().starts_with("x-forwarded-") || [FORWARDED, X_REAL_IP].contains(*name)
+    };
+    for name in headers.keys().filter(forged).cloned().collect::<Vec<_>>() {
+        headers.remove(name);
+    }
+    headers.insert(
+        X_FORWARDED_FOR,
+        text(&origin.peer.to_canonical().to_string()),
+    );
+    headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static("http"));
+    headers.insert(X_FORWARDED_PORT, HeaderValue::from(origin.port));
+    headers.insert(X_FORWARDED_HOST, text(host));
+    headers.insert(HOST, text(host));
+}
+
+/// A gateway must add itself to the requests it forwards, and may leave answers alone (RFC 9110
+/// §7.6.3): an upstream can see a loop, and visitors learn nothing about what serves them.
+fn append_via(headers: &mut HeaderMap, version: Version) {
+    let this_hop = match version {
+        Version::HTTP_10 => HeaderValue::from_static("1.0 meteor-launcher"),
+        _ => HeaderValue::from_static("1.1 meteor-launcher"),
+    };
+    headers.append(VIA, this_hop);
+}
+
+fn has_token(headers: &HeaderMap, name: &HeaderName, wanted: &str) -> bool {
+    tokens(headers, name).any(|token| token.eq_ignore_ascii_case(wanted))
+}
+
+/// The elements of a comma-separated header, over all of its lines.
+fn tokens<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
+    let lines = headers
+        .get_all(name)
+        .iter()
+        .filter_map(|value| value.to_str().ok());
+    lines
+        .flat_map(|line| line.split(','))
+        .map(str::trim)
+        .filter(|token| !token.is_empty())
+}
+
+/// A header value from text that came out of one, or out of an address.
+fn text(value: &str) -> HeaderValue {
+    HeaderValue::from_str(value).unwrap_or_else(|_| HeaderValue::from_static(""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ORIGIN: Origin = Origin {
+        peer: IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 7)),
+        port: 8080,
+    };
+
+    fn headers(lines: &[(&'static str, &'static str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in lines {
+            headers.append(*name, HeaderValue::from_static(value));
+        }
+        headers
+    }
+
+    fn forwarded(lines: &[(&'static str, &'static str)]) -> HeaderMap {
+        let mut headers = headers(lines);
+        let upgrade = requested_upgrade(&headers, Version::HTTP_11);
+        prepare_request(
+            &mut headers,
+            Version::HTTP_11,
+            "a.test",
+            ORIGIN,
+            upgrade.as_ref(),
+        );
+        headers
+    }
+
+    fn all<'a>(headers: &'a HeaderMap, name: &str) -> Vec<&'a str> {
+        headers
+            .get_all(name)
+            .iter()
+            .map(|value| value.to_str().unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn hop_by_hop_headers_stay_on_their_hop() {
+        let headers = forwarded(&[
+            ("connection", "keep-alive, X-Custom"),
+            ("connection", "x-other"),
+            ("x-custom", "1"),
+            ("x-other", "1"),
+            ("x-kept", "1"),
+            ("keep-alive", "timeout=5"),
+            ("proxy-connection", "keep-alive"),
+            ("te", "gzip"),
+            ("transfer-encoding", "chunked"),
+            ("upgrade", "websocket"),
+        ]);
+        let mut names: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
+        names.sort_unstable();
+        assert_eq!(
+            names,
+            [
+                "host",
+                "via",
+                "x-forwarded-for",
+                "x-forwarded-host",
+                "x-forwarded-port",
+                "x-forwarded-proto",
+                "x-kept"
+            ]
+        );
+    }
+
+    #[test]
+    fn naming_host_or_length_in_connection_does_not_remove_them() {
+        let headers = forwarded(&[
+            ("connection", "host, content-length, close"),
+            ("content-length", "3"),
+        ]);
+        assert_eq!(all(&headers, "content-length"), ["3"]);
+        assert_eq!(all(&headers, "host"), ["a.test"]);
+    }
+
+    #[test]
+    fn a_coding_beats_a_length() {
+        let both = [("content-length", "3"), ("transfer-encoding", "chunked")];
+        let headers = forwarded(&both);
+        assert!(all(&headers, "content-length").is_empty());
+    }
+
+    #[test]
+    fn te_trailers_is_passed_on() {
+        let headers = forwarded(&[("te", "gzip, trailers"), ("connection", "TE")]);
+        assert_eq!(all(&headers, "te"), ["trailers"]);
+        assert_eq!(all(&headers, "connection"), ["TE"]);
+    }
+
+    #[test]
+    fn forged_origins_are_replaced() {
+        let headers = forwarded(&[
+            ("x-forwarded-for", "10.0.0.1"),
+            ("x-forwarded-for", "10.0.0.2"),
+            ("x-forwarded-proto", "https"),
+            ("x-forwarded-host", "evil.test"),
+            ("x-forwarded-port", "1"),
+            ("x-forwarded-user", "root"),
+            ("x-real-ip", "10.0.0.1"),
+            ("forwarded", "for=10.0.0.1"),
+        ]);
+        assert_eq!(all(&headers, "x-forwarded-for"), ["192.0.2.7"]);
+        assert_eq!(all(&headers, "x-forwarded-proto"), ["http"]);
+        assert_eq!(all(&headers, "x-forwarded-host"), ["a.test"]);
+        assert_eq!(all(&headers, "x-forwarded-port"), ["8080"]);
+        assert!(headers.get("x-forwarded-user").is_none());
+        assert!(headers.get("x-real-ip").is_none());
+        assert!(headers.get("forwarded").is_none());
+    }
+
+    #[test]
+    fn via_is_appended() {
+        let headers = forwarded(&[("via", "1.1 front")]);
+        assert_eq!(all(&headers, "via"), ["1.1 front", "1.1 meteor-launcher"]);
+    }
+
+    #[test]
+    fn an_ipv4_client_of_an_ipv6_listener_is_named_by_its_ipv4_address() {
+        let origin = Origin {
+            peer: "::ffff:192.0.2.7".parse().unwrap(),
+            port: 80,
+        };
+        let mut headers = HeaderMap::new();
+        prepare_request(&mut headers, Version::HTTP_11, "a.test", origin, None);
+        assert_eq!(all(&headers, "x-forwarded-for"), ["192.0.2.7"]);
+    }
+
+    #[test]
+    fn one_upgrade_is_forwarded_whatever_its_name() {
+        for name in ["websocket", "WebSocket", "something/1"] {
+            let headers = forwarded(&[("connection", "keep-alive, Upgrade"), ("upgrade", name)]);
+            assert_eq!(all(&headers, "upgrade"), [name]);
+            assert_eq!(all(&headers, "connection"), ["Upgrade"]);
+        }
+    }
+
+    #[test]
+    fn other_upgrades_are_not() {
+        let unforwarded: [&[(&str, &str)]; 5] = [
+            &[("upgrade", "websocket")],
+            &[("connection", "upgrade")],
+            &[("connection", "upgrade"), ("upgrade", "websocket, h2c")],
+            &[
+                ("connection", "upgrade"),
+                ("upgrade", "websocket"),
+                ("upgrade", "x"),
+            ],
+            &[("connection", "upgrade"), ("upgrade", "h2c")],
+        ];
+        for lines in unforwarded {
+            assert_eq!(
+                requested_upgrade(&headers(lines), Version::HTTP_11),
+                None,
+                "{lines:?}"
+            );
+        }
+        let websocket = headers(&[("connection", "upgrade"), ("upgrade", "websocket")]);
+        assert_eq!(requested_upgrade(&websocket, Version::HTTP_10), None);
+    }
+
+    #[test]
+    fn an_answer_keeps_upgrade_only_where_it_means_something() {
+        let lines = [
+            ("connection", "upgrade, x-custom"),
+            ("upgrade", "h2c"),
+            ("x-custom", "1"),
+        ];
+        for (status, kept) in [(101, true), (426, true), (200, false)] {
+            let mut headers = headers(&lines);
+            prepare_response(&mut headers, StatusCode::from_u16(status).unwrap());
+            assert_eq!(headers.contains_key(UPGRADE), kept, "{status}");
+            assert_eq!(headers.contains_key(CONNECTION), kept, "{status}");
+            assert!(!headers.contains_key("x-custom"));
+        }
+    }
+}

@@ -1,0 +1,57 @@
+use std::time::Duration;
+
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::task::TaskTracker;
+
+/// The tasks of one [`Proxy::run`](crate::Proxy::run), and how they end: first asked, then cut.
+#[derive(Clone)]
+pub(crate) struct Tasks {
+    tracker: TaskTracker,
+    draining: CancellationToken,
+    closing: CancellationToken,
+}
+
+impl Tasks {
+    pub(crate) fn new() -> Self {
+        let (draining, closing) = (CancellationToken::new(), CancellationToken::new());
+        Self {
+            tracker: TaskTracker::new(),
+            draining,
+            closing,
+        }
+    }
+
+    /// Cuts all tasks when dropped, so that they do not outlive a `run` that is itself dropped.
+    pub(crate) fn cut_on_drop(&self) -> DropGuard {
+        self.closing.clone().drop_guard()
+    }
+
+    /// Runs `task` until it ends or is cut.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let closing = self.closing.clone();
+        self.tracker
+            .spawn(async move { closing.run_until_cancelled(task).await });
+    }
+
+    /// Ends when the tasks are asked to end.
+    pub(crate) async fn draining(&self) {
+        self.draining.cancelled().await;
+    }
+
+    /// Asks all tasks to end, cuts those that have not after `drain`, and waits for the last.
+    pub(crate) async fn finish(&self, drain: Duration) {
+        self.draining.cancel();
+        self.tracker.close();
+        if tokio::time::timeout(drain, self.tracker.wait())
+            .await
+            .is_err()
+        {
+            tracing::info!(
+                tasks = self.tracker.len(),
+                "cutting what has not ended in time"
+            );
+            self.closing.cancel();
+            self.tracker.wait().await;
+        }
+    }
+}
