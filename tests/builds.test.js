@@ -1,0 +1,210 @@
+// buildImageIfNotExist: both forms of archive, and everything that is not one.
+import assert from 'node:assert/strict';
+import { after, before, beforeEach, describe, it } from 'node:test';
+import { gzipSync } from 'node:zlib';
+import { dockerfile, meteorBundle, meteorBundleWith, tar } from './support/archives.js';
+import { added, containerIds, danglingImages, image } from './support/docker.js';
+import { freePort } from './support/ports.js';
+import { until } from './support/until.js';
+import { World, appImage, imagePrefix, refused } from './support/world.js';
+
+// npm gives up at once here, whatever it wants.
+const npmWithoutNetwork = 'registry=http://127.0.0.1:9/\nfetch-retries=0\nfetch-timeout=1000\n';
+
+describe('building images', () => {
+  let world, server;
+  const build = (name, url) => world.ddp.call('buildImageIfNotExist', imagePrefix + name, url);
+
+  before(async () => {
+    world = await World.start();
+    server = world.archives;
+    await world.app();
+  });
+  after(() => world?.close());
+
+  describe('from a tar with a Dockerfile', () => {
+    const sources = { plain: (bytes) => bytes, gzipped: gzipSync };
+    for (const [form, packed] of Object.entries(sources)) {
+      it(`${form}`, async () => {
+        const url = server.serve(`${form}.tar`, packed(dockerfile('FROM scratch\nCOPY hello /hello\nLABEL form=tar\n', { hello: 'hello\n' })));
+        assert.equal(await build(form, url), true);
+
+        const made = await image(imagePrefix + form);
+        assert.equal(made.Config.Labels.form, 'tar');
+        const [document, ...others] = await until(() => world.imageDocuments(imagePrefix + form).length > 0 && world.imageDocuments(imagePrefix + form), 'the document');
+        assert.deepEqual(others, []);
+        assert.equal(document.imageId, made.Id);
+        assert.equal(document.sourceUrl, url);
+        assert.equal(document.size, made.Size);
+        assert.ok(document.createdAt instanceof Date);
+      });
+    }
+
+    it('with files as deep as the Dockerfile wants them', async () => {
+      const url = server.serve('deep.tar', dockerfile(`FROM ${appImage}\nCOPY a /a\nRUN test "$(cat /a/b/c.txt)" = deep\n`, { 'a/b/c.txt': 'deep' }));
+      assert.equal(await build('deep', url), true);
+    });
+
+    it('with links that stay inside', async () => {
+      const archive = tar([
+        { name: 'Dockerfile', body: `FROM ${appImage}\nCOPY . /x\nRUN test "$(cat /x/link)" = hello\n` },
+        { name: 'hello', body: 'hello' },
+        { name: 'link', type: '2', link: 'hello' },
+      ]);
+      assert.equal(await build('links', server.serve('links.tar', archive)), true);
+    });
+  });
+
+  describe('from a Meteor bundle', () => {
+    // Launches what was built and asks the app about its inside.
+    async function inside(name) {
+      const app = await world.launch(name, { appImage: imagePrefix + name, hostname: `${name}.test` });
+      const facts = (await app.get('/inside').expect(200)).json();
+      await app.call('remove');
+      return facts;
+    }
+
+    it('whose dependencies come from npm', async () => {
+      assert.equal(await build('from-npm', server.serve('from-npm.tar.gz', await meteorBundle())), true);
+      const facts = await inside('from-npm');
+      assert.match(facts.node, /^v22\./);
+      assert.equal(facts.rebuilt, true, "the bundle's install script ran");
+      assert.equal(facts.sourceMapSupport, '0.4.18');
+    });
+
+    it('that carries its node_modules, without any network', async () => {
+      const bundle = await meteorBundleWith({ 'bundle/programs/server/.npmrc': npmWithoutNetwork, 'bundle/.npmrc': npmWithoutNetwork }, '--with-node-modules');
+      assert.equal(await build('carried', server.serve('carried.tar.gz', bundle)), true);
+      assert.match((await inside('carried')).node, /^v22\./);
+    });
+
+    it('that names source-map-support by the URL of a tarball', async () => {
+      assert.equal(await build('by-url', server.serve('by-url.tar.gz', await meteorBundle('--dependency-by-url'))), true);
+      assert.equal((await inside('by-url')).sourceMapSupport, '0.4.18', "the registry's version takes its place");
+    });
+
+    it('made for another Node', async () => {
+      assert.equal(await build('node-20', server.serve('node-20.tar.gz', await meteorBundle('--node', '20.11.1'))), true);
+      assert.match((await inside('node-20')).node, /^v20\./);
+    });
+
+    it('as an ordinary user, under an init', async () => {
+      const facts = await inside('from-npm');
+      assert.notEqual(facts.uid, 0);
+      assert.notEqual(facts.processOne, 'node');
+      assert.equal(facts.noNewPrivileges, true);
+    });
+  });
+
+  it('does nothing when an image of that name exists, not even a download', async () => {
+    const url = server.serve('never.tar', dockerfile('FROM scratch\nCOPY Dockerfile /\n'));
+    const before = await image(appImage);
+    assert.equal(await world.ddp.call('buildImageIfNotExist', appImage, url), true);
+    assert.equal((await image(appImage)).Id, before.Id);
+    assert.equal(server.requests.get('/never.tar'), undefined);
+  });
+
+  describe('refuses, and leaves nothing behind:', () => {
+    let before, name;
+    let count = 0;
+
+    const state = async () => ({
+      containers: await containerIds(),
+      dangling: await danglingImages(),
+      files: new Set(await world.leftovers()),
+      documents: new Set(world.images.keys()),
+    });
+
+    beforeEach(async () => {
+      before = await state();
+      name = `wrong-${++count}`;
+    });
+
+    async function leavesNothing() {
+      const nothing = { containers: [], dangling: [], files: [], documents: [] };
+      let left;
+      await until(
+        async () => {
+          const after = await state();
+          left = Object.fromEntries(Object.keys(after).map((kind) => [kind, added(before[kind], after[kind])]));
+          return JSON.stringify(left) === JSON.stringify(nothing);
+        },
+        () => `nothing left behind; there is ${JSON.stringify(left)}`,
+        20_000,
+      );
+      assert.equal(await image(imagePrefix + name), null);
+      assert.equal(world.exitCode, null, 'the server goes on');
+    }
+
+    const bytes = (make) => async () => server.serve(`${name}.tar`, await make());
+    const wrong = {
+      'a file: URL': [() => 'file:///etc/passwd', [400, 500]],
+      'an ftp: URL': [() => 'ftp://127.0.0.1/a.tar', [400, 500]],
+      'a URL where nothing listens': [async () => `http://127.0.0.1:${await freePort()}/a.tar`, 500],
+      'a host that does not exist': [() => 'http://nowhere.invalid/a.tar', 500],
+      'a URL that answers 404': [() => `${server.origin}/missing.tar`, 500],
+      'a URL that answers 500': [() => server.serve('ill.tar', (_, response) => response.writeHead(500).end('ill')), 500],
+      'a redirect to a file: URL': [() => server.serve('away.tar', (_, response) => response.writeHead(302, { Location: 'file:///etc/passwd' }).end()), [400, 500]],
+      'a redirect to itself': [() => server.serve('round.tar', (_, response) => response.writeHead(302, { Location: '/round.tar' }).end()), 500],
+      'HTML': [bytes(() => Buffer.from('<!DOCTYPE html><title>Log in</title>'.padEnd(2000, ' '))), 500],
+      'nothing at all': [bytes(() => Buffer.alloc(0)), 500],
+      'a tar without entries': [bytes(() => tar([])), 500],
+      'a tar with neither Dockerfile nor bundle': [bytes(() => tar([{ name: 'readme', body: 'hello' }])), 500],
+      'a tar that is cut off': [bytes(() => dockerfile('FROM scratch\nCOPY x /\n', { x: 'x'.repeat(5000) }).subarray(0, 3000)), 500],
+      'a gzip that is cut off': [bytes(async () => (await meteorBundle('--with-node-modules')).subarray(0, 100_000)), 500],
+      'a gzip of noise': [bytes(() => gzipSync(Buffer.alloc(4096, 'noise'))), 500],
+      'a download that breaks off': [
+        () => server.serve('broken.tar', (_, response) => {
+          response.writeHead(200, { 'Content-Length': 100_000 });
+          response.write(Buffer.alloc(1000), () => response.destroy());
+        }),
+        500,
+      ],
+      'an entry that climbs out with ../': [bytes(() => tar([{ name: 'Dockerfile', body: 'FROM scratch\nCOPY Dockerfile /\n' }, { name: '../../escaped', body: 'x' }])), 500],
+      'an entry with an absolute name': [bytes(() => tar([{ name: 'Dockerfile', body: 'FROM scratch\nCOPY Dockerfile /\n' }, { name: '/tmp/meteor-launcher-escaped', body: 'x' }])), 500],
+      'a symbolic link out of the tree': [bytes(() => tar([{ name: 'Dockerfile', body: 'FROM scratch\nCOPY out /\n' }, { name: 'out', type: '2', link: '../../../etc/passwd' }])), 500],
+      'a hard link out of the tree': [bytes(() => tar([{ name: 'Dockerfile', body: 'FROM scratch\nCOPY out /\n' }, { name: 'out', type: '1', link: '/etc/passwd' }])), 500],
+      'a device': [bytes(() => tar([{ name: 'Dockerfile', body: 'FROM scratch\nCOPY Dockerfile /\n' }, { name: 'null', type: '3' }])), 500],
+      'a Dockerfile that Docker cannot read': [bytes(() => dockerfile('FRUM scratch\n')), 500],
+      'a Dockerfile whose step fails': [bytes(() => dockerfile(`FROM ${appImage}\nRUN echo before\nRUN exit 7\n`)), 500],
+      'a base image that does not exist': [bytes(() => dockerfile('FROM meteor-launcher-test/not-there:at-all\n')), 500],
+      'a bundle whose star.json is not JSON': [bytes(() => meteorBundleWith({ 'bundle/star.json': '{' })), 500],
+      'a bundle without its main.js': [
+        bytes(() => tar([{ name: 'bundle/star.json', body: '{"nodeVersion":"22.18.0"}' }, { name: 'bundle/programs/server/package.json', body: '{}' }])),
+        500,
+      ],
+      'a bundle whose Node version is a command': [
+        bytes(() => meteorBundleWith({ 'bundle/star.json': '{"format":"site-archive-pre1","nodeVersion":"22\\nRUN touch /x"}', 'bundle/.node_version.txt': 'v22\nRUN touch /x\n' })),
+        500,
+      ],
+    };
+
+    for (const [what, [url, code]] of Object.entries(wrong)) {
+      it(what, async () => {
+        await refused(build(name, await url()), code);
+        await leavesNothing();
+      });
+    }
+
+    it('says what failed in a build, and which build', async () => {
+      const url = server.serve('seven.tar', dockerfile(`FROM ${appImage}\nRUN exit 7\n`));
+      const { details } = await refused(build(name, url), 500, /7/);
+      assert.match(details, /build \S*[2-9A-HJ-NP-TW-Za-km-z]{17}/i);
+      await leavesNothing();
+    });
+
+    it('keeps the password of a URL to itself', async () => {
+      const url = `${server.origin.replace('http://', 'http://user:hunter2@')}/secret.tar?token=hunter3`;
+      const { wire } = await refused(build(name, url), [400, 500]);
+      assert.doesNotMatch(JSON.stringify(wire), /hunter[23]/);
+      await leavesNothing();
+    });
+
+    it('and builds the same name when the archive is right', async () => {
+      await refused(build(name, server.serve('later.tar', tar([]))), 500);
+      const url = server.serve('later.tar', dockerfile('FROM scratch\nCOPY Dockerfile /\n'));
+      assert.equal(await build(name, url), true);
+      assert.ok(await image(imagePrefix + name));
+    });
+  });
+});

@@ -1,0 +1,169 @@
+// The binary as a process: starting, health, ending, and what it refuses to do.
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import net from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { freePort } from './support/ports.js';
+import { EngineRelay } from './support/relay.js';
+import { until, within } from './support/until.js';
+import { World } from './support/world.js';
+
+describe('the launcher as a process', () => {
+  let world;
+  before(async () => {
+    world = await World.start();
+  });
+  after(() => world?.close());
+
+  it('tells its health', async () => {
+    const { headers, json } = await world.health().expect(200);
+    assert.match(headers['content-type'], /application\/json/);
+    const { status, engine, store, instances } = json();
+    assert.equal(status, 'ok');
+    assert.ok(engine !== undefined && store !== undefined);
+    const running = instances.running ?? 0;
+
+    const app = await world.launch('counted');
+    assert.equal((await world.health().expect(200)).json().instances.running, running + 1);
+    await app.call('stop');
+    assert.equal((await world.health().expect(200)).json().instances.stopped, 1);
+    await app.call('remove');
+  });
+
+  it('listens on loopback only', async () => {
+    for (const port of [world.port, world.proxyPort]) {
+      const listening = await listeners(port);
+      assert.deepEqual(listening, ['127.0.0.1']);
+    }
+  });
+
+  it('on SIGTERM finishes what is in flight, leaves the containers, and ends with 0', async () => {
+    const app = await world.launch('outliving', { hostname: 'outliving.test' });
+    const inFlight = app.get('/slow?ms=3000').expect(200);
+    const idle = await world.connect();
+    await until(async () => (await app.get('/').expect(200)) && true, 'the slow request to be on its way');
+    const asked = process.hrtime.bigint();
+    const [code, signal] = await world.signal('SIGTERM');
+    assert.deepEqual([code, signal], [0, null]);
+    // The one promise about time: ten seconds. A supervisor would kill it then.
+    assert.ok(process.hrtime.bigint() - asked < 10_000_000_000n);
+    assert.equal((await inFlight).text, 'after 3000 ms\n');
+    await within(idle.whenClosed, 'the idle client to be let go');
+
+    const containers = await world.containers();
+    assert.deepEqual(containers.map(({ State }) => State.Running), [true]);
+    await world.startLauncher();
+    await world.agreement();
+    assert.equal((await app.container()).State.StartedAt, containers[0].State.StartedAt);
+    await app.answering();
+    await app.call('remove');
+  });
+
+  it('does not take over a data directory that another launcher uses', async () => {
+    const { code, said } = await serve(['--port', String(await freePort()), '--proxy-listen', `127.0.0.1:${await freePort()}`, '--data-dir', world.dataDir]);
+    assert.notEqual(code, 0);
+    assert.match(said, /data|use|lock/i);
+    await world.health().expect(200);
+  });
+});
+
+describe('the launcher refuses to start', () => {
+  for (const address of ['0.0.0.0', '::', '192.0.2.1']) {
+    it(`with its control port on ${address}, and says why`, async () => {
+      const { code, said } = await serve(['--bind-ip', address, '--port', String(await freePort()), '--proxy-listen', '127.0.0.1:0']);
+      assert.notEqual(code, 0);
+      assert.match(said, /loopback/i);
+    });
+  }
+
+  it('on a port that is taken, and names it', async () => {
+    const taken = net.createServer().listen(0, '127.0.0.1');
+    await once(taken, 'listening');
+    const { port } = taken.address();
+    const { code, said } = await serve(['--port', String(port), '--proxy-listen', '127.0.0.1:0']);
+    taken.close();
+    assert.notEqual(code, 0);
+    assert.match(said, new RegExp(String(port)));
+  });
+
+  it('with a flag that it does not know', async () => {
+    const { code, said } = await serve(['--no-such-flag']);
+    assert.notEqual(code, 0);
+    assert.match(said, /no-such-flag/);
+  });
+});
+
+describe('without its engine', () => {
+  let world, relay;
+
+  before(async () => {
+    relay = await EngineRelay.start();
+    world = await World.start({ env: { DOCKER_HOST: `unix://${relay.path}` } });
+  });
+  after(async () => {
+    await relay?.mend();
+    await world?.close();
+    await relay?.close();
+  });
+
+  it('the launcher says 503 and which part is ill, goes on routing, and recovers by itself', async () => {
+    const app = await world.launch('routed', { hostname: 'routed.test' });
+    await relay.cut();
+    let answer;
+    await until(async () => (answer = await world.health()).status === 503, () => `503; it says ${answer.text}`);
+    const { status, engine, store } = answer.json();
+    assert.equal(status, 'degraded');
+    assert.notDeepEqual(engine, store, 'the engine is told apart from the store');
+    await app.get('/').expect(200);
+    const error = await app.call('restart').catch((raised) => raised);
+    assert.equal(error.error, 500);
+
+    await relay.mend();
+    await until(async () => (await world.health()).status === 200, 'health to return');
+    await app.answering();
+    await world.agreement();
+    await app.call('remove');
+  });
+});
+
+/** Runs `serve` to its end and collects what it says; it must end by itself. */
+async function serve(flags) {
+  const folder = await mkdtemp(join(tmpdir(), 'meteor-launcher-serve-'));
+  const { launcher, said } = spawned(['serve', '--insecure-no-auth', ...(flags.includes('--data-dir') ? [] : ['--data-dir', join(folder, 'data')]), ...flags]);
+  try {
+    const [code] = await within(once(launcher, 'close'), 'the launcher to refuse');
+    return { code, said: said() };
+  } finally {
+    launcher.kill('SIGKILL');
+    await rm(folder, { recursive: true });
+  }
+}
+
+function spawned(flags) {
+  const binary = process.env.LAUNCHER_TEST_BINARY ?? new URL('../target/release/meteor-launcher', import.meta.url).pathname;
+  const launcher = spawn(binary, flags, { env: { PATH: process.env.PATH, HOME: process.env.HOME }, stdio: ['ignore', 'pipe', 'pipe'] });
+  const chunks = [];
+  for (const stream of [launcher.stdout, launcher.stderr]) stream.on('data', (chunk) => chunks.push(chunk));
+  return { launcher, said: () => Buffer.concat(chunks).toString() };
+}
+
+// The addresses that something listens on at this port, from the kernel's own tables.
+async function listeners(port) {
+  const wanted = port.toString(16).toUpperCase().padStart(4, '0');
+  const found = [];
+  for (const table of ['/proc/net/tcp', '/proc/net/tcp6']) {
+    if (!existsSync(table)) continue;
+    for (const line of (await readFile(table, 'utf8')).split('\n').slice(1)) {
+      const [, local, , state] = line.trim().split(/\s+/);
+      if (state !== '0A' || local.split(':')[1] !== wanted) continue;
+      const address = local.split(':')[0];
+      found.push(address.length === 8 ? address.match(/../g).reverse().map((byte) => parseInt(byte, 16)).join('.') : address);
+    }
+  }
+  return found;
+}

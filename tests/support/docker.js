@@ -1,0 +1,66 @@
+// Docker as an administrator sees it: through its own command line, not through anything of the launcher's.
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
+
+const run = promisify(execFile);
+
+/** Runs `docker …` and gives its standard output; rejects with its standard error. */
+export async function docker(...args) {
+  try {
+    const { stdout } = await run('docker', args, { maxBuffer: 64 << 20, timeout: 300_000, env: { ...process.env, DOCKER_BUILDKIT: '0' } });
+    return stdout.trim();
+  } catch (error) {
+    throw new Error(`docker ${args.join(' ')}: ${error.stderr || error.message}`);
+  }
+}
+
+const lines = (text) => (text === '' ? [] : text.split('\n'));
+
+/** Docker's inspect document of a container, or null. */
+export async function container(id) {
+  try {
+    return JSON.parse(await docker('container', 'inspect', id))[0];
+  } catch (error) {
+    if (/No such container/i.test(error.message)) return null;
+    throw error;
+  }
+}
+
+/** Docker's inspect document of an image, or null. */
+export async function image(name) {
+  try {
+    return JSON.parse(await docker('image', 'inspect', name))[0];
+  } catch (error) {
+    if (/No such image/i.test(error.message)) return null;
+    throw error;
+  }
+}
+
+/** Inspect documents of all containers with the launcher's label, running or not. */
+export async function labelledContainers() {
+  const ids = lines(await docker('ps', '--all', '--quiet', '--no-trunc', '--filter', 'label=launcher.instance'));
+  const found = await Promise.all(ids.map(container));
+  return found.filter(Boolean);
+}
+
+/** Ids of all containers, so that two moments can be compared. */
+export const containerIds = async () => new Set(lines(await docker('ps', '--all', '--quiet', '--no-trunc')));
+
+/** Ids of images that no name points to. */
+export const danglingImages = async () =>
+  new Set(lines(await docker('images', '--quiet', '--no-trunc', '--filter', 'dangling=true')));
+
+/** `name:tag` of the images whose repository begins with the prefix. */
+export async function imagesNamed(prefix) {
+  const names = lines(await docker('images', '--format', '{{.Repository}}:{{.Tag}}'));
+  return names.filter((name) => name.startsWith(prefix));
+}
+
+/** The host port that Docker forwards to the container, or null. */
+export function hostPort(inspected) {
+  const bound = Object.values(inspected.NetworkSettings.Ports ?? {}).flatMap((bindings) => bindings ?? []);
+  return bound.length > 0 ? Number(bound[0].HostPort) : null;
+}
+
+/** Members of `after` that `before` does not have. */
+export const added = (before, after) => [...after].filter((member) => !before.has(member));
