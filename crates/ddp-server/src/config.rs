@@ -1,0 +1,76 @@
+use std::time::Duration;
+
+use ddp_protocol::session::SessionConfig;
+
+/// Times and limits of a [`Server`](crate::Server).
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The longest message that is read; a longer one closes the connection with code 1009.
+    /// Default: 67,108,863, as in Meteor.
+    pub max_message_bytes: usize,
+    /// When clients are pinged and given up.
+    pub heartbeat: Heartbeat,
+    /// How long a connection may take to say `connect`. Default: 45 s.
+    pub connect_timeout: Duration,
+    /// How many messages of one client may wait for their turn. Default: 10,000.
+    pub max_queued_messages: usize,
+    /// How many subscriptions one client may have open. Default: 1,000.
+    pub max_subscriptions: usize,
+    /// How many bytes may wait for a client that does not read before it is dropped. Default:
+    /// 16 MiB.
+    pub max_outgoing_bytes: usize,
+    /// How many proxies stand between client and server, Meteor's `HTTP_FORWARDED_COUNT`: the
+    /// client's address is this many places from the right in `X-Forwarded-For`. Default: 0, the
+    /// address of the socket.
+    pub http_forwarded_count: i32,
+    /// How long a client may take to answer the closing of its connection. Default: 2 s.
+    pub close_timeout: Duration,
+}
+
+/// Heartbeats from server to client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Heartbeat {
+    /// How often to look whether a client still talks; zero never pings. Default: 15 s.
+    pub interval: Duration,
+    /// How long the answer to a ping may take. Default: 15 s.
+    pub timeout: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        let session = SessionConfig::default();
+        Self {
+            max_message_bytes: 0x3ff_ffff,
+            heartbeat: Heartbeat::default(),
+            connect_timeout: session.connect_timeout,
+            max_queued_messages: session.max_queued_messages,
+            max_subscriptions: session.max_subscriptions,
+            max_outgoing_bytes: session.max_queued_bytes,
+            http_forwarded_count: 0,
+            close_timeout: Duration::from_secs(2),
+        }
+    }
+}
+
+impl Default for Heartbeat {
+    fn default() -> Self {
+        let session = SessionConfig::default();
+        Self {
+            interval: session.heartbeat_interval,
+            timeout: session.heartbeat_timeout,
+        }
+    }
+}
+
+impl Config {
+    pub(crate) fn session(&self) -> SessionConfig {
+        SessionConfig {
+            connect_timeout: self.connect_timeout,
+            heartbeat_interval: self.heartbeat.interval,
+            heartbeat_timeout: self.heartbeat.timeout,
+            max_queued_messages: self.max_queued_messages,
+            max_subscriptions: self.max_subscriptions,
+            max_queued_bytes: self.max_outgoing_bytes,
+        }
+    }
+}

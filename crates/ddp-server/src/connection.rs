@@ -1,0 +1,143 @@
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use ddp_protocol::ejson::{Fields, Value};
+use http::HeaderMap;
+
+use crate::command::{Command, Commands};
+
+/// The headers that handlers may see; cookies and credentials are not among them
+/// (`packages/ddp-server/stream_server.js`, sockjs' `transport.js`).
+const EXPOSED_HEADERS: [&str; 14] = [
+    "referer",
+    "x-client-ip",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-port",
+    "x-forwarded-proto",
+    "x-cluster-client-ip",
+    "via",
+    "x-real-ip",
+    "x-ssl",
+    "dnt",
+    "host",
+    "user-agent",
+    "accept-language",
+];
+
+/// A client's connection, as methods and publications see it (Meteor's `this.connection`).
+#[derive(Debug, Clone)]
+pub struct Connection(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    id: String,
+    peer: SocketAddr,
+    client_address: Option<String>,
+    headers: Vec<(&'static str, String)>,
+    commands: Commands,
+}
+
+impl Connection {
+    pub(crate) fn new(
+        id: String,
+        peer: SocketAddr,
+        headers: &HeaderMap,
+        forwarded_count: i32,
+        commands: Commands,
+    ) -> Self {
+        let client_address = client_address(peer, headers, forwarded_count);
+        let headers = EXPOSED_HEADERS
+            .into_iter()
+            .filter_map(|name| Some((name, headers.get(name)?.to_str().ok()?.to_owned())))
+            .collect();
+        Self(Arc::new(Inner {
+            id,
+            peer,
+            client_address,
+            headers,
+            commands,
+        }))
+    }
+
+    /// The session's id.
+    pub fn id(&self) -> &str {
+        &self.0.id
+    }
+
+    /// The other end of the socket: the client, or a proxy before it.
+    pub fn peer(&self) -> SocketAddr {
+        self.0.peer
+    }
+
+    /// The client's address by `http_forwarded_count`, or `None` if the headers do not tell it.
+    pub fn client_address(&self) -> Option<&str> {
+        self.0.client_address.as_deref()
+    }
+
+    /// A header of the request that opened the connection, by its lower-case name; only those
+    /// that Meteor shows: `referer`, `x-client-ip`, `x-forwarded-for`, `-host`, `-port`, `-proto`,
+    /// `x-cluster-client-ip`, `via`, `x-real-ip`, `x-ssl`, `dnt`, `host`, `user-agent` and
+    /// `accept-language`.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let found = self.0.headers.iter().find(|(known, _)| *known == name);
+        found.map(|(_, value)| value.as_str())
+    }
+
+    /// All the headers that [`header`](Self::header) knows of.
+    pub fn headers(&self) -> Fields {
+        let headers = self.0.headers.iter();
+        headers
+            .map(|(name, value)| ((*name).to_owned(), Value::from(value)))
+            .collect()
+    }
+
+    /// Closes the connection. What handlers say later is not sent any more.
+    pub fn close(&self) {
+        self.0.commands.send(Command::Close);
+    }
+
+    pub(crate) fn send(&self, command: Command) {
+        self.0.commands.send(command);
+    }
+}
+
+fn client_address(peer: SocketAddr, headers: &HeaderMap, forwarded_count: i32) -> Option<String> {
+    if forwarded_count == 0 {
+        return Some(peer.ip().to_string());
+    }
+    let from_right = usize::try_from(forwarded_count).ok()?;
+    let forwarded = headers.get("x-forwarded-for")?.to_str().ok()?;
+    let mut addresses = forwarded.rsplit(',');
+    addresses
+        .nth(from_right - 1)
+        .map(|address| address.trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(forwarded: Option<&str>, count: i32) -> Option<String> {
+        let mut headers = HeaderMap::new();
+        if let Some(value) = forwarded.and_then(|text| text.parse().ok()) {
+            headers.insert("x-forwarded-for", value);
+        }
+        client_address(([127, 0, 0, 1], 80).into(), &headers, count)
+    }
+
+    #[test]
+    fn the_address_is_counted_from_the_right() {
+        let forwarded = Some("1.2.3.4 ,5.6.7.8");
+        assert_eq!(address(forwarded, 0).as_deref(), Some("127.0.0.1"));
+        assert_eq!(address(forwarded, 1).as_deref(), Some("5.6.7.8"));
+        assert_eq!(address(forwarded, 2).as_deref(), Some("1.2.3.4"));
+    }
+
+    #[test]
+    fn an_address_that_is_not_told_is_none() {
+        assert_eq!(address(Some("1.2.3.4"), 2), None);
+        assert_eq!(address(Some("1.2.3.4"), -1), None);
+        assert_eq!(address(None, 1), None);
+    }
+}
