@@ -1,1 +1,39 @@
-//! Placeholder.
+//! App instances and images: what should run, and making it so.
+//!
+//! Callers say what they want through [`Launcher`]; every wish is recorded durably in a [`store`]
+//! before anything is done about it. The reconciler compares what is wanted with what the container
+//! [`engine`] reports, asks the pure function [`plan::plan`] for the next step, and takes it. What it
+//! sees on the way is told to an [`Observer`], synchronously and in order.
+//!
+//! This crate knows no DDP and no HTTP server. `bollard` is named only under `engine/`, `rusqlite`
+//! only under `store/`.
+
+pub mod app_instance;
+pub mod engine;
+pub mod environment;
+pub mod error;
+pub mod hostname;
+pub mod ids;
+pub mod image;
+pub mod image_name;
+mod images;
+mod instances;
+mod launcher;
+#[cfg(test)]
+mod launcher_tests;
+mod listing;
+mod observation;
+pub mod plan;
+mod reconciler;
+pub mod routing;
+pub mod source;
+pub mod store;
+mod worker;
+
+pub use app_instance::{AppInstance, InstanceView, Observed, Status, Wanted};
+pub use environment::Environment;
+pub use error::Error;
+pub use hostname::Hostname;
+pub use image::{Image, ImageStatus};
+pub use image_name::ImageName;
+pub use launcher::{Health, LaunchOptions, Launcher, Observer, Parts, Settings};

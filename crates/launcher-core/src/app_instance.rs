@@ -1,0 +1,138 @@
+//! App instances: what is wanted of one, and what has been observed.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::{Environment, Hostname, ImageName};
+
+/// The record of an app instance: what a caller wants. It is written before a container is made and
+/// deleted after the container is gone.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AppInstance {
+    /// Meteor document id, 17 characters.
+    pub id: String,
+    /// The image to run.
+    pub image: ImageName,
+    /// The variables that it was launched with, secrets included.
+    pub env: Environment,
+    /// Hostnames that are routed to it. No other instance has any of them.
+    #[serde(default)]
+    pub hostnames: Vec<Hostname>,
+    /// Address to publish and route to, where it is not the one that ports are bound to.
+    #[serde(default)]
+    pub host: Option<String>,
+    /// When it was launched.
+    pub created_at: Timestamp,
+    /// The newest wish.
+    pub wanted: Wanted,
+    /// Number of the newest wish; grows by one with each.
+    pub wish: u64,
+}
+
+/// What should be the case.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", tag = "state")]
+pub enum Wanted {
+    /// A container runs.
+    Running {
+        /// When this was wished. An exit before it was no crash.
+        since: Timestamp,
+        /// A container that was started before this is to be restarted.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        restart_before: Option<Timestamp>,
+    },
+    /// No container runs; the last one may be kept.
+    Stopped {
+        /// Kill at once instead of asking it to end.
+        kill: bool,
+    },
+    /// Neither container nor record exists.
+    Removed,
+}
+
+impl Wanted {
+    /// Running, from now on.
+    #[must_use]
+    pub fn running(now: Timestamp) -> Self {
+        Self::Running {
+            since: now,
+            restart_before: None,
+        }
+    }
+
+    /// Running, in a process that was started after now.
+    #[must_use]
+    pub fn restarted(now: Timestamp) -> Self {
+        Self::Running {
+            since: now,
+            restart_before: Some(now),
+        }
+    }
+}
+
+/// What is the case, as the reconciler last saw it. Never stored: it can be observed again.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Observed {
+    /// See [`Status`].
+    pub status: Status,
+    /// The container's full id.
+    pub container_id: Option<String>,
+    /// The port on the host that leads to the app, while the container runs.
+    pub port: Option<u16>,
+    /// Number of the newest wish that has been carried out.
+    pub carried_out: u64,
+    /// Why a wish could not be carried out, for as long as it is being tried.
+    pub failure: Option<Failure>,
+}
+
+/// A wish that could not be carried out yet.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Failure {
+    /// The wish's number.
+    pub wish: u64,
+    /// What went wrong, in words for the caller.
+    pub message: String,
+}
+
+/// Whether the engine runs the container, and what is being done where it does not.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+pub enum Status {
+    /// The image is being pulled.
+    Pulling,
+    /// The first container is being made.
+    Creating,
+    /// The engine runs the container.
+    Running,
+    /// It does not.
+    #[default]
+    Stopped,
+    /// Container and record are being removed.
+    Removing,
+}
+
+impl Status {
+    /// The word that callers see.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pulling => "pulling",
+            Self::Creating => "creating",
+            Self::Running => "running",
+            Self::Stopped => "stopped",
+            Self::Removing => "removing",
+        }
+    }
+}
+
+/// An instance as it stands: the record and what has been observed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct InstanceView {
+    /// What is wanted.
+    pub record: Arc<AppInstance>,
+    /// What is the case.
+    pub observed: Observed,
+    /// Address on which the port can be reached.
+    pub host: String,
+}

@@ -1,0 +1,207 @@
+//! What every engine promises, as one test body, run on the fake one and on Docker.
+
+use std::{collections::BTreeMap, net::Ipv4Addr, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use futures_util::{StreamExt, stream, stream::BoxStream};
+
+use super::{
+    Build, BuildOutput, Container, ContainerSpec, ContainerState, DockerEngine, Engine,
+    EngineError, Event, LABEL_INSTANCE, LABEL_OWNER, fake::FakeEngine,
+};
+use crate::{Environment, ids::random_id};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+#[tokio::test]
+async fn the_fake_keeps_the_contract() {
+    engine_contract(&FakeEngine::default()).await;
+}
+
+#[tokio::test]
+async fn docker_keeps_the_contract() {
+    let docker = DockerEngine::new(None).unwrap().negotiated().await.unwrap();
+    let image = engine_contract(&docker).await;
+    let removal = std::process::Command::new("docker")
+        .args(["rmi", &image])
+        .output()
+        .unwrap();
+    assert!(removal.status.success(), "{removal:?}");
+}
+
+/// One container through its whole life, under an owner that nobody else has. Returns the name of
+/// the image that it made.
+async fn engine_contract(engine: &dyn Engine) -> String {
+    assert!(!engine.version().await.unwrap().is_empty());
+    let image = build_image(engine).await;
+    let owner = random_id();
+    let mut events = engine.events(&owner).await.unwrap();
+    let spec = spec(&owner, &image);
+
+    let id = is_created_once(engine, &spec, &owner).await;
+    is_started(engine, &owner, &id).await;
+    tells_of_events(&mut events).await;
+    belongs_to_its_owner(engine, &owner).await;
+    is_ended(engine, &owner, &id).await;
+    is_removed(engine, &owner, &id).await;
+    misses_what_is_not_there(engine).await;
+    image
+}
+
+async fn build_image(engine: &dyn Engine) -> String {
+    let name = format!("launcher-test-{}:latest", random_id().to_lowercase());
+    assert_eq!(engine.image(&name).await.unwrap(), None);
+    let build = Build {
+        name: name.clone(),
+        context: stream::iter([Ok(context())]).boxed(),
+        output: Arc::new(|_: BuildOutput<'_>| {}),
+    };
+    engine.build(build).await.unwrap();
+    let image = engine.image(&name).await.unwrap().unwrap();
+    assert!(image.id.starts_with("sha256:"), "{}", image.id);
+    name
+}
+
+/// A context for an image without a base: Debian's `busybox-static` is all that is in it.
+fn context() -> Bytes {
+    let mut tar = tar::Builder::new(Vec::new());
+    let mut add = |path: &str, mode: u32, content: &[u8]| {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(content.len() as u64);
+        header.set_mode(mode);
+        tar.append_data(&mut header, path, content).unwrap();
+    };
+    let busybox = std::fs::read("/bin/busybox").expect("Debian's busybox-static is installed");
+    add("busybox", 0o755, &busybox);
+    add(
+        "Dockerfile",
+        0o644,
+        b"FROM scratch\nCOPY busybox /busybox\nCMD [\"/busybox\", \"sleep\", \"600\"]\n",
+    );
+    tar.into_inner().unwrap().into()
+}
+
+fn spec(owner: &str, image: &str) -> ContainerSpec {
+    let instance = random_id();
+    ContainerSpec {
+        name: format!("launcher-{instance}"),
+        image: image.to_owned(),
+        env: Environment::from([("A".to_owned(), "1".to_owned())]),
+        labels: BTreeMap::from([
+            (LABEL_INSTANCE.to_owned(), instance),
+            (LABEL_OWNER.to_owned(), owner.to_owned()),
+        ]),
+        app_port: 8080,
+        bind_ip: Ipv4Addr::LOCALHOST.into(),
+    }
+}
+
+async fn is_created_once(engine: &dyn Engine, spec: &ContainerSpec, owner: &str) -> String {
+    let id = engine.create(spec).await.unwrap();
+    let again = engine.create(spec).await;
+    assert!(matches!(again, Err(EngineError::Conflict(_))), "{again:?}");
+    let container = only(engine, owner).await;
+    assert_eq!(container.id, id);
+    assert_eq!(container.instance, spec.labels[LABEL_INSTANCE]);
+    assert_eq!(container.state, ContainerState::Created);
+    assert_eq!((container.started_at, container.host_port), (None, None));
+    id
+}
+
+async fn is_started(engine: &dyn Engine, owner: &str, id: &str) {
+    engine.start(id).await.unwrap();
+    let container = only(engine, owner).await;
+    assert_eq!(container.state, ContainerState::Running);
+    assert!(
+        container.started_at.is_some() && container.host_port.is_some(),
+        "{container:?}"
+    );
+
+    engine.start(id).await.unwrap();
+    assert_eq!(
+        only(engine, owner).await,
+        container,
+        "a second start changes nothing"
+    );
+    assert!(engine.inspect(id).await.unwrap()["Id"].is_string());
+}
+
+async fn tells_of_events(events: &mut BoxStream<'static, Event>) {
+    let told = tokio::time::timeout(PATIENCE, events.next()).await.unwrap();
+    assert!(
+        matches!(told, Some(Event::Container { .. } | Event::Image)),
+        "{told:?}"
+    );
+}
+
+async fn belongs_to_its_owner(engine: &dyn Engine, owner: &str) {
+    let instance = only(engine, owner).await.instance;
+    assert_eq!(
+        engine
+            .containers(owner, Some(&instance))
+            .await
+            .unwrap()
+            .len(),
+        1
+    );
+    assert_eq!(engine.containers(owner, Some("other")).await.unwrap(), []);
+    assert_eq!(engine.containers("other", None).await.unwrap(), []);
+}
+
+async fn is_ended(engine: &dyn Engine, owner: &str, id: &str) {
+    engine.signal(id, "SIGKILL").await.unwrap();
+    let container = tokio::time::timeout(PATIENCE, ended(engine, owner))
+        .await
+        .unwrap();
+    assert!(
+        container.finished_at >= container.started_at,
+        "{container:?}"
+    );
+    assert_eq!(container.host_port, None);
+    engine
+        .signal(id, "SIGTERM")
+        .await
+        .expect("a container that does not run is left alone");
+}
+
+async fn ended(engine: &dyn Engine, owner: &str) -> Container {
+    loop {
+        let container = only(engine, owner).await;
+        if container.state == ContainerState::Exited {
+            return container;
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+async fn is_removed(engine: &dyn Engine, owner: &str, id: &str) {
+    engine
+        .start(id)
+        .await
+        .expect("a container that ended can be started again");
+    engine.remove(id).await.unwrap();
+    assert_eq!(engine.containers(owner, None).await.unwrap(), []);
+    engine
+        .remove(id)
+        .await
+        .expect("one that is gone is left alone");
+}
+
+async fn misses_what_is_not_there(engine: &dyn Engine) {
+    assert!(matches!(
+        engine.inspect("nothing").await,
+        Err(EngineError::NotFound(_))
+    ));
+    assert!(matches!(
+        engine.start("nothing").await,
+        Err(EngineError::NotFound(_))
+    ));
+    assert_eq!(engine.image("nothing:latest").await, Ok(None));
+    assert!(engine.pull("127.0.0.1:1/nothing:latest").await.is_err());
+}
+
+async fn only(engine: &dyn Engine, owner: &str) -> Container {
+    let mut containers = engine.containers(owner, None).await.unwrap();
+    assert_eq!(containers.len(), 1);
+    containers.remove(0)
+}

@@ -1,0 +1,408 @@
+//! Docker through `bollard`, for engines from 20.10 (API 1.41) on.
+
+use std::{collections::HashMap, future::Future, time::Duration};
+
+use async_trait::async_trait;
+use bollard::{
+    Docker,
+    errors::Error as DockerError,
+    models::{
+        ContainerCreateBody, ContainerInspectResponse, ContainerStateStatusEnum, EventMessage,
+        EventMessageTypeEnum, HostConfig, HostConfigLogConfig, ImageInspect, PortBinding,
+        RestartPolicy, RestartPolicyNameEnum,
+    },
+    query_parameters::{
+        CreateContainerOptions, CreateImageOptions, EventsOptionsBuilder, InspectContainerOptions,
+        KillContainerOptionsBuilder, ListContainersOptionsBuilder, RemoveContainerOptionsBuilder,
+        StartContainerOptions,
+    },
+};
+use futures_util::{StreamExt, TryStreamExt, stream, stream::BoxStream};
+use jiff::Timestamp;
+
+use super::{
+    Build, Container, ContainerSpec, ContainerState, Engine, EngineError, EngineImage, Event,
+    LABEL_INSTANCE, LABEL_OWNER, docker_build,
+};
+
+/// How long the engine may take to answer a question.
+const QUESTION: Duration = Duration::from_secs(15);
+/// How long it may take to make, start or remove a container.
+const ACTION: Duration = Duration::from_secs(90);
+/// How long a pull may go without a sign of progress, and in all.
+const PULL_SILENCE: Duration = Duration::from_secs(120);
+const PULL: Duration = Duration::from_secs(60 * 60);
+/// How far back a new event stream begins.
+const RECENT: Duration = Duration::from_secs(2);
+/// Containers that are inspected at the same time.
+const INSPECT_AT_ONCE: usize = 8;
+/// A container's log on disk: this many bytes in each of so many files.
+const LOG_FILE_SIZE: &str = "10m";
+const LOG_FILES: &str = "3";
+
+/// A Docker engine.
+#[derive(Clone)]
+pub struct DockerEngine {
+    docker: Docker,
+}
+
+impl DockerEngine {
+    /// Prepares to talk to the engine at `host` (`unix://…`, `tcp://…` or `http://…`; Docker's own
+    /// default without one). Nothing is sent yet.
+    ///
+    /// # Errors
+    /// When the address has another form.
+    pub fn new(host: Option<&str>) -> Result<Self, EngineError> {
+        let docker = match host {
+            Some(host) => Docker::connect_with_host(host),
+            None => Docker::connect_with_host("unix:///var/run/docker.sock"),
+        };
+        let docker = docker.map_err(|e| match e {
+            DockerError::UnsupportedURISchemeError { uri } => {
+                EngineError::Failed(format!("\"{uri}\" is no address of a Docker engine"))
+            }
+            // A socket that does not exist is noticed here already.
+            _ => EngineError::Unreachable,
+        })?;
+        Ok(Self { docker })
+    }
+
+    /// Settles on the API version that both sides know.
+    ///
+    /// # Errors
+    /// When the engine does not answer.
+    pub async fn negotiated(self) -> Result<Self, EngineError> {
+        let negotiation = self.docker.clone().negotiate_version();
+        let docker = bounded(QUESTION, "answer", negotiation).await?;
+        Ok(Self { docker })
+    }
+}
+
+#[async_trait]
+impl Engine for DockerEngine {
+    async fn version(&self) -> Result<String, EngineError> {
+        let version = bounded(QUESTION, "answer", self.docker.version()).await?;
+        Ok(version.version.unwrap_or_default())
+    }
+
+    async fn containers(
+        &self,
+        owner: &str,
+        instance: Option<&str>,
+    ) -> Result<Vec<Container>, EngineError> {
+        let mut labels = vec![format!("{LABEL_OWNER}={owner}")];
+        labels.extend(instance.map(|id| format!("{LABEL_INSTANCE}={id}")));
+        let filters = HashMap::from([("label", labels)]);
+        let options = ListContainersOptionsBuilder::default()
+            .all(true)
+            .filters(&filters)
+            .build();
+        let listed = bounded(
+            QUESTION,
+            "list containers",
+            self.docker.list_containers(Some(options)),
+        )
+        .await?;
+        let inspected: Vec<Option<Container>> = stream::iter(listed)
+            .map(|summary| async move { self.container(&summary.id.unwrap_or_default()).await })
+            .buffered(INSPECT_AT_ONCE)
+            .try_collect()
+            .await?;
+        Ok(inspected.into_iter().flatten().collect())
+    }
+
+    async fn inspect(&self, container: &str) -> Result<serde_json::Value, EngineError> {
+        let question = self
+            .docker
+            .inspect_container(container, None::<InspectContainerOptions>);
+        let answer = bounded(QUESTION, "answer", question).await?;
+        serde_json::to_value(answer).map_err(|e| EngineError::Failed(e.to_string()))
+    }
+
+    async fn create(&self, spec: &ContainerSpec) -> Result<String, EngineError> {
+        let options = CreateContainerOptions {
+            name: Some(spec.name.clone()),
+            ..Default::default()
+        };
+        let creation = self
+            .docker
+            .create_container(Some(options), create_body(spec));
+        Ok(bounded(ACTION, "create the container", creation).await?.id)
+    }
+
+    async fn start(&self, container: &str) -> Result<(), EngineError> {
+        let start = self
+            .docker
+            .start_container(container, None::<StartContainerOptions>);
+        bounded(ACTION, "start the container", start).await
+    }
+
+    async fn signal(&self, container: &str, signal: &str) -> Result<(), EngineError> {
+        let options = KillContainerOptionsBuilder::default()
+            .signal(signal)
+            .build();
+        let kill = self.docker.kill_container(container, Some(options));
+        match bounded(ACTION, "signal the container", kill).await {
+            // 409: it does not run. 404: it is gone.
+            Err(EngineError::Conflict(_) | EngineError::NotFound(_)) => Ok(()),
+            other => other,
+        }
+    }
+
+    async fn remove(&self, container: &str) -> Result<(), EngineError> {
+        let options = RemoveContainerOptionsBuilder::default()
+            .force(true)
+            .v(true)
+            .build();
+        let removal = self.docker.remove_container(container, Some(options));
+        match bounded(ACTION, "remove the container", removal).await {
+            Err(EngineError::NotFound(_)) => Ok(()),
+            // 409: a removal is under way already.
+            Err(EngineError::Conflict(text)) if text.contains("already in progress") => Ok(()),
+            other => other,
+        }
+    }
+
+    async fn events(&self, owner: &str) -> Result<BoxStream<'static, Event>, EngineError> {
+        // An events request is answered when the first event happens: a question that is answered
+        // at once tells whether the engine is there at all.
+        self.version().await?;
+        // The request is sent when the stream is first polled; asking for the recent past as well
+        // closes the gap. An event that is told twice does no harm.
+        let since = Timestamp::now().as_second() - RECENT.as_secs() as i64;
+        let filters = HashMap::from([("type", vec!["container", "image"])]);
+        let options = EventsOptionsBuilder::default()
+            .since(&since.to_string())
+            .filters(&filters)
+            .build();
+        let owner = owner.to_owned();
+        let events = self
+            .docker
+            .events(Some(options))
+            .take_while(|message| futures_util::future::ready(message.is_ok()))
+            .filter_map(move |message| {
+                futures_util::future::ready(message.ok().and_then(|m| event(m, &owner)))
+            });
+        Ok(events.boxed())
+    }
+
+    async fn image(&self, name: &str) -> Result<Option<EngineImage>, EngineError> {
+        match bounded(QUESTION, "answer", self.docker.inspect_image(name)).await {
+            Ok(image) => Ok(Some(engine_image(image))),
+            Err(EngineError::NotFound(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn pull(&self, name: &str) -> Result<(), EngineError> {
+        let options = CreateImageOptions {
+            from_image: Some(name.into()),
+            ..Default::default()
+        };
+        let mut progress = self.docker.create_image(Some(options), None, None);
+        let pull = async {
+            while let Some(step) = bounded_step(PULL_SILENCE, progress.next()).await? {
+                let step = step.map_err(|e| engine_error(&e))?;
+                if let Some(message) = step.error_detail.and_then(|e| e.message) {
+                    return Err(EngineError::Failed(message));
+                }
+            }
+            Ok(())
+        };
+        tokio::time::timeout(PULL, pull)
+            .await
+            .map_err(|_| EngineError::Deadline("pull the image"))?
+    }
+
+    async fn build(&self, build: Build) -> Result<(), EngineError> {
+        docker_build::build(&self.docker, build).await
+    }
+
+    async fn remove_layers(&self, layers: &[String]) {
+        docker_build::remove_layers(&self.docker, layers).await;
+    }
+}
+
+impl DockerEngine {
+    /// One container; `None` when it vanished between listing and asking.
+    async fn container(&self, id: &str) -> Result<Option<Container>, EngineError> {
+        let question = self
+            .docker
+            .inspect_container(id, None::<InspectContainerOptions>);
+        match bounded(QUESTION, "answer", question).await {
+            Ok(answer) => Ok(Some(container(answer))),
+            Err(EngineError::NotFound(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Gives a call its deadline and its errors the launcher's form.
+pub(super) async fn bounded<T>(
+    deadline: Duration,
+    what: &'static str,
+    call: impl Future<Output = Result<T, DockerError>>,
+) -> Result<T, EngineError> {
+    match tokio::time::timeout(deadline, call).await {
+        Ok(answer) => answer.map_err(|e| engine_error(&e)),
+        Err(_) => Err(EngineError::Deadline(what)),
+    }
+}
+
+async fn bounded_step<T>(
+    silence: Duration,
+    step: impl Future<Output = T>,
+) -> Result<T, EngineError> {
+    tokio::time::timeout(silence, step)
+        .await
+        .map_err(|_| EngineError::Deadline("go on"))
+}
+
+pub(super) fn engine_error(error: &DockerError) -> EngineError {
+    match error {
+        DockerError::DockerResponseServerError {
+            status_code: 404,
+            message,
+        } => EngineError::NotFound(message.clone()),
+        DockerError::DockerResponseServerError {
+            status_code: 409,
+            message,
+        } => EngineError::Conflict(message.clone()),
+        DockerError::DockerResponseServerError { message, .. } => {
+            EngineError::Failed(message.clone())
+        }
+        DockerError::DockerStreamError { error } => EngineError::Failed(error.clone()),
+        DockerError::RequestTimeoutError => EngineError::Deadline("answer"),
+        DockerError::HyperLegacyError { .. }
+        | DockerError::HyperResponseError { .. }
+        | DockerError::SocketNotFoundError(_)
+        | DockerError::IOError { .. } => EngineError::Unreachable,
+        other => EngineError::Failed(other.to_string()),
+    }
+}
+
+fn create_body(spec: &ContainerSpec) -> ContainerCreateBody {
+    let port = format!("{}/tcp", spec.app_port);
+    ContainerCreateBody {
+        image: Some(spec.image.clone()),
+        env: Some(
+            spec.env
+                .iter()
+                .map(|(name, value)| format!("{name}={value}"))
+                .collect(),
+        ),
+        labels: Some(spec.labels.clone().into_iter().collect()),
+        exposed_ports: Some(vec![port.clone()]),
+        host_config: Some(host_config(spec, port)),
+        ..Default::default()
+    }
+}
+
+fn host_config(spec: &ContainerSpec, port: String) -> HostConfig {
+    let binding = PortBinding {
+        host_ip: Some(spec.bind_ip.to_string()),
+        host_port: Some("0".into()),
+    };
+    let log_options = [("max-size", LOG_FILE_SIZE), ("max-file", LOG_FILES)];
+    HostConfig {
+        port_bindings: Some(HashMap::from([(port, Some(vec![binding]))])),
+        init: Some(true),
+        security_opt: Some(vec!["no-new-privileges".into()]),
+        restart_policy: Some(RestartPolicy {
+            name: Some(RestartPolicyNameEnum::NO),
+            maximum_retry_count: None,
+        }),
+        log_config: Some(HostConfigLogConfig {
+            typ: Some("json-file".into()),
+            config: Some(log_options.map(|(k, v)| (k.into(), v.into())).into()),
+        }),
+        ..Default::default()
+    }
+}
+
+fn container(answer: ContainerInspectResponse) -> Container {
+    let config = answer.config.unwrap_or_default();
+    let state = answer.state.unwrap_or_default();
+    let ports = answer
+        .network_settings
+        .and_then(|n| n.ports)
+        .unwrap_or_default();
+    let running = state.running.unwrap_or(false);
+    Container {
+        id: answer.id.unwrap_or_default(),
+        instance: config
+            .labels
+            .unwrap_or_default()
+            .remove(LABEL_INSTANCE)
+            .unwrap_or_default(),
+        state: container_state(running, state.status),
+        started_at: time(state.started_at.as_deref()),
+        finished_at: time(state.finished_at.as_deref()),
+        host_port: running.then(|| host_port(ports)).flatten(),
+        stop_signal: config.stop_signal.unwrap_or_else(|| "SIGTERM".into()),
+        created_at: time(answer.created.as_deref()).unwrap_or(Timestamp::UNIX_EPOCH),
+    }
+}
+
+fn container_state(running: bool, status: Option<ContainerStateStatusEnum>) -> ContainerState {
+    match status {
+        _ if running => ContainerState::Running,
+        Some(ContainerStateStatusEnum::CREATED) => ContainerState::Created,
+        Some(ContainerStateStatusEnum::REMOVING | ContainerStateStatusEnum::DEAD) => {
+            ContainerState::Removing
+        }
+        _ => ContainerState::Exited,
+    }
+}
+
+/// The app's port is the only one that is ever published.
+fn host_port(ports: HashMap<String, Option<Vec<PortBinding>>>) -> Option<u16> {
+    ports
+        .into_values()
+        .flatten()
+        .flatten()
+        .find_map(|binding| binding.host_port?.parse().ok())
+}
+
+/// Docker writes the year 1 for "never".
+fn time(text: Option<&str>) -> Option<Timestamp> {
+    text.and_then(|t| t.parse::<Timestamp>().ok())
+        .filter(|t| *t > Timestamp::UNIX_EPOCH)
+}
+
+fn engine_image(image: ImageInspect) -> EngineImage {
+    let exposed = image
+        .config
+        .and_then(|c| c.exposed_ports)
+        .unwrap_or_default();
+    EngineImage {
+        id: image.id.unwrap_or_default(),
+        created_at: time(image.created.as_deref()),
+        size_bytes: image.size.and_then(|s| u64::try_from(s).ok()).unwrap_or(0),
+        exposed_ports: exposed.iter().filter_map(|port| tcp_port(port)).collect(),
+    }
+}
+
+fn tcp_port(port: &str) -> Option<u16> {
+    match port.split_once('/') {
+        None => port.parse().ok(),
+        Some((number, "tcp")) => number.parse().ok(),
+        Some(_) => None,
+    }
+}
+
+fn event(message: EventMessage, owner: &str) -> Option<Event> {
+    if message.typ == Some(EventMessageTypeEnum::IMAGE) {
+        return Some(Event::Image);
+    }
+    let mut attributes = message.actor?.attributes?;
+    if attributes
+        .get(LABEL_OWNER)
+        .is_none_or(|label| label != owner)
+    {
+        return None;
+    }
+    attributes
+        .remove(LABEL_INSTANCE)
+        .map(|instance| Event::Container { instance })
+}

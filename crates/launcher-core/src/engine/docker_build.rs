@@ -1,0 +1,108 @@
+//! Building images with Docker's classic builder, and leaving nothing behind when it fails.
+
+use std::time::Duration;
+
+use bollard::{
+    Docker, body_try_stream,
+    models::BuildInfo,
+    query_parameters::{BuildImageOptionsBuilder, RemoveImageOptionsBuilder},
+};
+use futures_util::{Stream, StreamExt};
+
+use super::{
+    Build, BuildOutput, EngineError,
+    docker::{bounded, engine_error},
+};
+
+/// How long a build may go without output, and in all.
+const SILENCE: Duration = Duration::from_secs(15 * 60);
+const BUILD: Duration = Duration::from_secs(60 * 60);
+/// How long cleaning up one layer may take.
+const CLEANUP: Duration = Duration::from_secs(30);
+/// Longest text that is taken over from the engine into an error, in characters.
+const MAX_REASON: usize = 2_000;
+
+/// Builds and names an image. See [`super::Engine::build`].
+pub(super) async fn build(docker: &Docker, build: Build) -> Result<(), EngineError> {
+    // `bollard`'s own deadline covers the time until the engine begins to answer.
+    let docker = docker.clone().with_timeout(BUILD);
+    let options = BuildImageOptionsBuilder::default()
+        .t(&build.name)
+        .rm(true)
+        .forcerm(true)
+        .build();
+    let stream = docker.build_image(options, None, Some(body_try_stream(build.context)));
+    let watched = watch(stream, &*build.output);
+    match tokio::time::timeout(BUILD, watched).await {
+        Ok(outcome) => outcome,
+        Err(_) => Err(EngineError::Deadline("finish the build")),
+    }
+}
+
+async fn watch(
+    stream: impl Stream<Item = Result<BuildInfo, bollard::errors::Error>>,
+    output: &(dyn Fn(BuildOutput<'_>) + Send + Sync),
+) -> Result<(), EngineError> {
+    let mut stream = std::pin::pin!(stream);
+    loop {
+        let next = tokio::time::timeout(SILENCE, stream.next()).await;
+        let Some(info) = next.map_err(|_| EngineError::Deadline("go on with the build"))? else {
+            return Ok(());
+        };
+        let info = info.map_err(|e| shortened(engine_error(&e)))?;
+        if let Some(error) = info.error_detail {
+            return Err(shortened(EngineError::Failed(
+                error.message.unwrap_or_default(),
+            )));
+        }
+        if let Some(text) = info.stream.or(info.status) {
+            output(layer(&text).map_or(BuildOutput::Text(&text), BuildOutput::Layer));
+        }
+    }
+}
+
+/// The id in a line ` ---> 1a2b3c…`, by which the classic builder names each layer.
+fn layer(text: &str) -> Option<&str> {
+    let id = text.trim().strip_prefix("---> ")?;
+    (id.len() == 12 && id.bytes().all(|c| c.is_ascii_hexdigit())).then_some(id)
+}
+
+/// See [`super::Engine::remove_layers`].
+pub(super) async fn remove_layers(docker: &Docker, layers: &[String]) {
+    for id in layers.iter().rev() {
+        let Ok(image) = bounded(CLEANUP, "answer", docker.inspect_image(id)).await else {
+            continue;
+        };
+        if image.repo_tags.is_some_and(|tags| !tags.is_empty()) {
+            return;
+        }
+        let options = RemoveImageOptionsBuilder::default().noprune(true).build();
+        let removal = docker.remove_image(id, Some(options), None);
+        if let Err(error) = bounded(CLEANUP, "remove a layer", removal).await {
+            tracing::debug!(layer = %id, %error, "a layer of a failed build stays, it is in use");
+            return;
+        }
+    }
+}
+
+fn shortened(error: EngineError) -> EngineError {
+    match error {
+        EngineError::Failed(text) => {
+            EngineError::Failed(text.trim().chars().take(MAX_REASON).collect())
+        }
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_layer_lines_name_layers() {
+        assert_eq!(layer(" ---> 0123456789ab\n"), Some("0123456789ab"));
+        assert_eq!(layer(" ---> Running in 0123456789ab\n"), None);
+        assert_eq!(layer(" ---> Using cache\n"), None);
+        assert_eq!(layer("Step 1/2 : FROM a\n"), None);
+    }
+}

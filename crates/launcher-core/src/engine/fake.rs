@@ -1,0 +1,294 @@
+//! An engine in memory, for tests that need no program to run. It passes the same contract as
+//! Docker, and can be told to fail.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use async_trait::async_trait;
+use futures_util::{StreamExt, stream::BoxStream};
+use jiff::Timestamp;
+use parking_lot::Mutex;
+use tokio::sync::broadcast;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Build, Container, ContainerSpec, ContainerState, Engine, EngineError, EngineImage, Event,
+    LABEL_INSTANCE, LABEL_OWNER,
+};
+use crate::ids::random_id;
+
+/// The image that every fake registry has.
+pub(crate) const PULLABLE: &str = "pullable:latest";
+
+#[derive(Clone)]
+pub(crate) struct FakeEngine {
+    state: Arc<Mutex<State>>,
+    events: broadcast::Sender<(String, Event)>,
+}
+
+struct State {
+    containers: BTreeMap<String, Made>,
+    images: BTreeMap<String, EngineImage>,
+    failing: BTreeSet<&'static str>,
+    calls: Vec<String>,
+    next_port: u16,
+    lost: CancellationToken,
+}
+
+struct Made {
+    container: Container,
+    owner: String,
+    name: String,
+}
+
+impl Default for FakeEngine {
+    fn default() -> Self {
+        let state = State {
+            containers: BTreeMap::new(),
+            images: BTreeMap::from([("app:latest".to_owned(), image())]),
+            failing: BTreeSet::new(),
+            calls: Vec::new(),
+            next_port: 30_000,
+            lost: CancellationToken::new(),
+        };
+        Self {
+            state: Arc::new(Mutex::new(state)),
+            events: broadcast::Sender::new(1024),
+        }
+    }
+}
+
+impl FakeEngine {
+    /// From now on, calls of this name fail.
+    pub(crate) fn fail(&self, call: &'static str) {
+        self.state.lock().failing.insert(call);
+    }
+
+    /// All calls succeed again.
+    pub(crate) fn heal(&self) {
+        self.state.lock().failing.clear();
+    }
+
+    /// The names of all calls that changed something, with what they were about.
+    pub(crate) fn calls(&self) -> Vec<String> {
+        self.state.lock().calls.clone()
+    }
+
+    /// All containers.
+    pub(crate) fn all(&self) -> Vec<Container> {
+        self.state
+            .lock()
+            .containers
+            .values()
+            .map(|made| made.container.clone())
+            .collect()
+    }
+
+    /// Ends a container's program from outside, as a crash does.
+    pub(crate) fn crash(&self, id: &str) {
+        self.change(id, |container| end(container));
+    }
+
+    /// Removes a container from outside, silently if the event stream is to miss it.
+    pub(crate) fn vanish(&self, id: &str, silently: bool) {
+        let made = self.state.lock().containers.remove(id);
+        if let (Some(made), false) = (made, silently) {
+            self.tell(&made);
+        }
+    }
+
+    /// Cuts all event streams.
+    pub(crate) fn lose_events(&self) {
+        let mut state = self.state.lock();
+        std::mem::take(&mut state.lost).cancel();
+    }
+
+    fn call(&self, name: &'static str, what: &str) -> Result<(), EngineError> {
+        let mut state = self.state.lock();
+        if state.failing.contains(name) {
+            return Err(EngineError::Failed(format!("{name} was told to fail")));
+        }
+        state.calls.push(format!("{name} {what}"));
+        Ok(())
+    }
+
+    fn change(&self, id: &str, change: impl FnOnce(&mut Container)) -> bool {
+        let mut state = self.state.lock();
+        let Some(made) = state.containers.get_mut(id) else {
+            return false;
+        };
+        change(&mut made.container);
+        self.tell(made);
+        true
+    }
+
+    fn tell(&self, made: &Made) {
+        let event = Event::Container {
+            instance: made.container.instance.clone(),
+        };
+        drop(self.events.send((made.owner.clone(), event)));
+    }
+}
+
+#[async_trait]
+impl Engine for FakeEngine {
+    async fn version(&self) -> Result<String, EngineError> {
+        self.call("version", "").map(|()| "fake".to_owned())
+    }
+
+    async fn containers(
+        &self,
+        owner: &str,
+        instance: Option<&str>,
+    ) -> Result<Vec<Container>, EngineError> {
+        if self.state.lock().failing.contains("containers") {
+            return Err(EngineError::Unreachable);
+        }
+        let state = self.state.lock();
+        let own = state.containers.values().filter(|made| made.owner == owner);
+        let wanted = own.filter(|made| instance.is_none_or(|id| made.container.instance == id));
+        Ok(wanted.map(|made| made.container.clone()).collect())
+    }
+
+    async fn inspect(&self, container: &str) -> Result<serde_json::Value, EngineError> {
+        match self.state.lock().containers.contains_key(container) {
+            true => Ok(serde_json::json!({ "Id": container })),
+            false => Err(EngineError::NotFound(format!(
+                "No such container: {container}"
+            ))),
+        }
+    }
+
+    async fn create(&self, spec: &ContainerSpec) -> Result<String, EngineError> {
+        self.call("create", &spec.name)?;
+        let mut state = self.state.lock();
+        if !state.images.contains_key(&spec.image) {
+            return Err(EngineError::NotFound(format!(
+                "No such image: {}",
+                spec.image
+            )));
+        }
+        if state.containers.values().any(|made| made.name == spec.name) {
+            return Err(EngineError::Conflict(format!(
+                "The name {} is in use",
+                spec.name
+            )));
+        }
+        let made = Made {
+            container: created(spec),
+            owner: spec.labels.get(LABEL_OWNER).cloned().unwrap_or_default(),
+            name: spec.name.clone(),
+        };
+        self.tell(&made);
+        let id = made.container.id.clone();
+        state.containers.insert(id.clone(), made);
+        Ok(id)
+    }
+
+    async fn start(&self, container: &str) -> Result<(), EngineError> {
+        self.call("start", container)?;
+        let port = {
+            let mut state = self.state.lock();
+            state.next_port += 1;
+            state.next_port
+        };
+        let started = self.change(container, |container| start(container, port));
+        if started {
+            Ok(())
+        } else {
+            Err(EngineError::NotFound(format!(
+                "No such container: {container}"
+            )))
+        }
+    }
+
+    async fn signal(&self, container: &str, signal: &str) -> Result<(), EngineError> {
+        self.call("signal", &format!("{container} {signal}"))?;
+        self.change(container, end);
+        Ok(())
+    }
+
+    async fn remove(&self, container: &str) -> Result<(), EngineError> {
+        self.call("remove", container)?;
+        self.vanish(container, false);
+        Ok(())
+    }
+
+    async fn events(&self, owner: &str) -> Result<BoxStream<'static, Event>, EngineError> {
+        self.call("events", "")?;
+        let owner = owner.to_owned();
+        let lost = self.state.lock().lost.clone();
+        let events = tokio_stream::wrappers::BroadcastStream::new(self.events.subscribe());
+        let own = events.filter_map(move |message| {
+            let (of, event) = message.unwrap_or((String::new(), Event::Image));
+            futures_util::future::ready((of == owner || event == Event::Image).then_some(event))
+        });
+        Ok(own.take_until(lost.cancelled_owned()).boxed())
+    }
+
+    async fn image(&self, name: &str) -> Result<Option<EngineImage>, EngineError> {
+        Ok(self.state.lock().images.get(name).cloned())
+    }
+
+    async fn pull(&self, name: &str) -> Result<(), EngineError> {
+        self.call("pull", name)?;
+        if name != PULLABLE {
+            return Err(EngineError::NotFound(format!(
+                "pull access denied for {name}"
+            )));
+        }
+        self.state.lock().images.insert(name.to_owned(), image());
+        Ok(())
+    }
+
+    async fn build(&self, mut build: Build) -> Result<(), EngineError> {
+        self.call("build", &build.name)?;
+        while let Some(piece) = build.context.next().await {
+            piece.map_err(|e| EngineError::Failed(e.to_string()))?;
+        }
+        self.state.lock().images.insert(build.name, image());
+        Ok(())
+    }
+
+    async fn remove_layers(&self, _layers: &[String]) {}
+}
+
+fn image() -> EngineImage {
+    EngineImage {
+        id: format!("sha256:{}", random_id()),
+        created_at: Some(Timestamp::now()),
+        size_bytes: 1,
+        exposed_ports: Vec::new(),
+    }
+}
+
+fn created(spec: &ContainerSpec) -> Container {
+    Container {
+        id: random_id(),
+        instance: spec.labels.get(LABEL_INSTANCE).cloned().unwrap_or_default(),
+        state: ContainerState::Created,
+        started_at: None,
+        finished_at: None,
+        host_port: None,
+        stop_signal: "SIGTERM".into(),
+        created_at: Timestamp::now(),
+    }
+}
+
+fn start(container: &mut Container, port: u16) {
+    if container.state != ContainerState::Running {
+        container.state = ContainerState::Running;
+        container.started_at = Some(Timestamp::now());
+        container.host_port = Some(port);
+    }
+}
+
+fn end(container: &mut Container) {
+    if container.state == ContainerState::Running {
+        container.state = ContainerState::Exited;
+        container.finished_at = Some(Timestamp::now());
+        container.host_port = None;
+    }
+}

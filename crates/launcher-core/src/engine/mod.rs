@@ -1,0 +1,193 @@
+//! What the launcher needs of a container engine, and nothing more.
+//!
+//! Every call has a deadline of its own and fails with [`EngineError`], whose text is fit for
+//! callers. The implementations ([`DockerEngine`] and the one for tests) pass the same contract.
+
+#[cfg(test)]
+mod contract;
+mod docker;
+mod docker_build;
+#[cfg(test)]
+pub(crate) mod fake;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::stream::BoxStream;
+use jiff::Timestamp;
+use thiserror::Error;
+
+use crate::Environment;
+
+pub use docker::DockerEngine;
+
+/// Label with the id of the instance that a container belongs to.
+pub const LABEL_INSTANCE: &str = "launcher.instance";
+/// Label with the id of the launcher (of its store) that made a container.
+pub const LABEL_OWNER: &str = "launcher.owner";
+
+/// Runs containers and keeps images.
+#[async_trait]
+pub trait Engine: Send + Sync + 'static {
+    /// Whether the engine answers, and which version it is.
+    async fn version(&self) -> Result<String, EngineError>;
+
+    /// Containers that carry this owner's label, in any state; of one instance if one is named.
+    async fn containers(
+        &self,
+        owner: &str,
+        instance: Option<&str>,
+    ) -> Result<Vec<Container>, EngineError>;
+
+    /// The engine's own description of a container, in its own words.
+    async fn inspect(&self, container: &str) -> Result<serde_json::Value, EngineError>;
+
+    /// Makes a container without starting it, and returns its id. A container of the same name is
+    /// an error.
+    async fn create(&self, spec: &ContainerSpec) -> Result<String, EngineError>;
+
+    /// Starts a container. One that runs already is left alone.
+    async fn start(&self, container: &str) -> Result<(), EngineError>;
+
+    /// Sends a signal (`SIGTERM`, …) to the main process. A container that does not run is left
+    /// alone.
+    async fn signal(&self, container: &str, signal: &str) -> Result<(), EngineError>;
+
+    /// Removes a container, killing it if it runs, with its anonymous volumes. One that is gone
+    /// already is left alone.
+    async fn remove(&self, container: &str) -> Result<(), EngineError>;
+
+    /// What happens to containers of this owner and to images, from now on. Ends when the
+    /// connection is lost.
+    async fn events(&self, owner: &str) -> Result<BoxStream<'static, Event>, EngineError>;
+
+    /// An image by name, if the engine has it.
+    async fn image(&self, name: &str) -> Result<Option<EngineImage>, EngineError>;
+
+    /// Pulls an image.
+    async fn pull(&self, name: &str) -> Result<(), EngineError>;
+
+    /// Builds an image and gives it its name only when the build has succeeded. A failed or
+    /// dropped build leaves no containers; its layers are for [`Engine::remove_layers`].
+    async fn build(&self, build: Build) -> Result<(), EngineError>;
+
+    /// Removes layers of a failed build (oldest first, as they were reported), as far as nothing
+    /// else needs them. Images that have a name, the base among them, are never touched.
+    async fn remove_layers(&self, layers: &[String]);
+}
+
+/// A container as the engine reports it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Container {
+    /// The engine's id.
+    pub id: String,
+    /// The instance that its label names.
+    pub instance: String,
+    /// What it does.
+    pub state: ContainerState,
+    /// When it was last started, if ever.
+    pub started_at: Option<Timestamp>,
+    /// When it last ended, if ever.
+    pub finished_at: Option<Timestamp>,
+    /// Port on the host that leads to the app, while it runs.
+    pub host_port: Option<u16>,
+    /// The signal that asks its program to end.
+    pub stop_signal: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+/// States that make a difference to the launcher.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum ContainerState {
+    /// Made, never started.
+    Created,
+    /// Its program runs, or is paused.
+    Running,
+    /// Its program has ended.
+    Exited,
+    /// The engine is removing it, or failed to.
+    Removing,
+}
+
+/// How to make a container.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ContainerSpec {
+    /// Unique name.
+    pub name: String,
+    /// The image's name.
+    pub image: String,
+    /// All variables, `PORT` included.
+    pub env: Environment,
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
+    /// TCP port inside the container; the engine chooses the one on the host.
+    pub app_port: u16,
+    /// Address of the host that the chosen port is bound to.
+    pub bind_ip: std::net::IpAddr,
+}
+
+/// An image as the engine reports it.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct EngineImage {
+    /// Content id (`sha256:…`).
+    pub id: String,
+    /// When it was made.
+    pub created_at: Option<Timestamp>,
+    /// Size in bytes.
+    pub size_bytes: u64,
+    /// TCP ports that it exposes.
+    pub exposed_ports: Vec<u16>,
+}
+
+/// Something happened.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Event {
+    /// To a container of the instance with this id.
+    Container {
+        /// The instance's id.
+        instance: String,
+    },
+    /// To an image.
+    Image,
+}
+
+/// An image build.
+pub struct Build {
+    /// The name that the image gets.
+    pub name: String,
+    /// The build context: an uncompressed tar with a `Dockerfile` at its root.
+    pub context: BoxStream<'static, std::io::Result<Bytes>>,
+    /// Called with every piece of output.
+    pub output: Arc<dyn Fn(BuildOutput<'_>) + Send + Sync>,
+}
+
+/// What a build says while it runs.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum BuildOutput<'a> {
+    /// A piece of its log.
+    Text(&'a str),
+    /// The id of the layer that a step started from or ended in.
+    Layer(&'a str),
+}
+
+/// Why the engine did not do something.
+#[derive(Clone, Debug, Error, Eq, PartialEq)]
+pub enum EngineError {
+    /// Nobody answers at its address.
+    #[error("the Docker engine cannot be reached")]
+    Unreachable,
+    /// It did not answer in time.
+    #[error("the Docker engine did not {0} in time")]
+    Deadline(&'static str),
+    /// It has no such container or image.
+    #[error("{0}")]
+    NotFound(String),
+    /// Something is in the way, such as a container of the same name.
+    #[error("{0}")]
+    Conflict(String),
+    /// It refused or failed; its own words.
+    #[error("{0}")]
+    Failed(String),
+}

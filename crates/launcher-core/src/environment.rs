@@ -1,0 +1,138 @@
+//! The environment variables of an app, and what of them may be shown.
+
+use indexmap::IndexMap;
+use serde_json::Value;
+
+/// Variables in the order in which they were given.
+pub type Environment = IndexMap<String, String>;
+
+/// What stands in place of a secret.
+pub const MASK: &str = "********";
+
+const SECRET_WORDS: [&str; 8] = [
+    "PASSWORD",
+    "PASSWD",
+    "PASSPHRASE",
+    "SECRET",
+    "TOKEN",
+    "KEY",
+    "CREDENTIAL",
+    "PRIVATE",
+];
+
+/// A copy that may be published: variables whose name says that they are secret, passwords inside
+/// URLs, and all of `METEOR_SETTINGS` outside `public` are replaced by [`MASK`].
+#[must_use]
+pub fn masked(env: &Environment) -> Environment {
+    env.iter()
+        .map(|(name, value)| (name.clone(), masked_value(name, value)))
+        .collect()
+}
+
+/// The publishable form of one variable's value.
+#[must_use]
+pub fn masked_value(name: &str, value: &str) -> String {
+    if value.is_empty() {
+        String::new()
+    } else if name == "METEOR_SETTINGS" {
+        masked_settings(value)
+    } else if is_secret_name(name) {
+        MASK.to_owned()
+    } else {
+        masked_url(value)
+    }
+}
+
+fn is_secret_name(name: &str) -> bool {
+    let name = name.to_ascii_uppercase();
+    SECRET_WORDS.iter().any(|word| name.contains(word))
+}
+
+fn masked_settings(json: &str) -> String {
+    let Ok(Value::Object(mut settings)) = serde_json::from_str(json) else {
+        return MASK.to_owned();
+    };
+    for (key, value) in &mut settings {
+        if key != "public" {
+            *value = MASK.into();
+        }
+    }
+    Value::Object(settings).to_string()
+}
+
+/// Hides the password of `scheme://user:password@host` and secret-looking query parameters. A
+/// password may hold unescaped `/` and `@`, so it reaches to the last `@`.
+fn masked_url(value: &str) -> String {
+    let Some(start) = value.find("://").map(|i| i + 3) else {
+        return value.to_owned();
+    };
+    let (scheme, rest) = value.split_at(start);
+    let rest = match rest.rfind('@').map(|at| rest.split_at(at)) {
+        Some((userinfo, host)) => match userinfo.split_once(':') {
+            Some((user, _)) => format!("{user}:{MASK}{host}"),
+            None => rest.to_owned(),
+        },
+        None => rest.to_owned(),
+    };
+    format!("{scheme}{}", masked_query(&rest))
+}
+
+fn masked_query(rest: &str) -> String {
+    let Some((path, query)) = rest.split_once('?') else {
+        return rest.to_owned();
+    };
+    let masked: Vec<String> = query
+        .split('&')
+        .map(|pair| match pair.split_once('=') {
+            Some((key, _)) if is_secret_name(key) => format!("{key}={MASK}"),
+            _ => pair.to_owned(),
+        })
+        .collect();
+    format!("{path}?{}", masked.join("&"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passwords_in_urls_are_hidden_whatever_characters_they_have() {
+        let cases = [
+            (
+                "mongodb://app:s3cret@db:27017/app",
+                "mongodb://app:********@db:27017/app",
+            ),
+            (
+                "mongodb://app:s3/c@ret@a,b,c/app?replicaSet=r",
+                "mongodb://app:********@a,b,c/app?replicaSet=r",
+            ),
+            ("smtp://u%40x:p@mail:587", "smtp://u%40x:********@mail:587"),
+            ("redis://:pw@r:6379", "redis://:********@r:6379"),
+            (
+                "https://x.test/?access_token=abc&a=1",
+                "https://x.test/?access_token=********&a=1",
+            ),
+            ("mongodb://db/app", "mongodb://db/app"),
+            ("plain text", "plain text"),
+        ];
+        for (value, shown) in cases {
+            assert_eq!(masked_value("MONGO_URL", value), shown);
+        }
+    }
+
+    #[test]
+    fn names_that_say_secret_hide_the_whole_value() {
+        for name in ["DB_PASSWORD", "aws_secret_access", "GITHUB_TOKEN", "ApiKey"] {
+            assert_eq!(masked_value(name, "x"), MASK, "{name}");
+        }
+        assert_eq!(masked_value("ROOT_URL", "http://a.test"), "http://a.test");
+    }
+
+    #[test]
+    fn of_the_settings_only_the_public_part_is_shown() {
+        let settings = r#"{"public":{"title":"T"},"stripe":{"sk":"x"}}"#;
+        let shown = masked_value("METEOR_SETTINGS", settings);
+        assert_eq!(shown, r#"{"public":{"title":"T"},"stripe":"********"}"#);
+        assert_eq!(masked_value("METEOR_SETTINGS", "not json"), MASK);
+    }
+}

@@ -1,0 +1,91 @@
+//! Failures of the use cases.
+
+use std::{sync::Arc, time::Duration};
+
+use thiserror::Error;
+
+use crate::{Hostname, engine::EngineError, source::SourceError, store::StoreError};
+
+/// Why a wish was refused or could not be carried out. Texts are fit for the caller: no secrets, no
+/// paths of this machine.
+#[derive(Debug, Error)]
+pub enum Error {
+    /// No instance has this id.
+    #[error("No app instance has ID {0}")]
+    NoSuchInstance(String),
+    /// Another instance has this hostname.
+    #[error(
+        "\"{hostname}\" is already listed as a hostname for the app instance with ID {instance}"
+    )]
+    HostnameTaken {
+        /// The hostname that was asked for.
+        hostname: Hostname,
+        /// The instance that has it.
+        instance: String,
+    },
+    /// An instance can have only so many hostnames.
+    #[error("an app instance has at most {0} hostnames")]
+    TooManyHostnames(usize),
+    /// An image with a digest cannot be built, only pulled.
+    #[error("an image name with a digest cannot be built; leave out the part from \"@\" on")]
+    CannotBuildDigest,
+    /// The engine refused, failed, or could not be reached.
+    #[error("{0}")]
+    Engine(#[from] EngineError),
+    /// A wish could not be carried out; the text says why.
+    #[error("{0}")]
+    NotCarriedOut(String),
+    /// Another caller wished something else before this was carried out.
+    #[error("the app instance with ID {0} was asked to do something else before this was done")]
+    Superseded(String),
+    /// The wish is recorded but was not carried out in time.
+    #[error("not done within {0:?}; the launcher keeps trying")]
+    Deadline(Duration),
+    /// A build failed.
+    #[error("building \"{image}\" failed: {reason} (build {build})")]
+    Build {
+        /// Name of the image.
+        image: String,
+        /// Id of the build.
+        build: String,
+        /// What failed, in words.
+        reason: String,
+    },
+    /// The state could not be written.
+    #[error("the launcher's store cannot be written to")]
+    Store(#[from] StoreError),
+    /// The outcome of work that several callers waited for.
+    #[error(transparent)]
+    Shared(Arc<Error>),
+    /// The launcher is going down.
+    #[error("the launcher is shutting down")]
+    ShuttingDown,
+}
+
+impl Error {
+    /// Whether the caller asked for something that cannot be, as opposed to something that failed.
+    #[must_use]
+    pub fn is_callers(&self) -> bool {
+        match self {
+            Self::NoSuchInstance(_)
+            | Self::HostnameTaken { .. }
+            | Self::TooManyHostnames(_)
+            | Self::CannotBuildDigest => true,
+            Self::Shared(error) => error.is_callers(),
+            _ => false,
+        }
+    }
+}
+
+/// What can fail in a build.
+#[derive(Debug, Error)]
+pub(crate) enum BuildError {
+    #[error("{0}")]
+    Source(#[from] SourceError),
+    #[error("{0}")]
+    Engine(#[from] EngineError),
+    #[error("{0}")]
+    Store(#[from] StoreError),
+    #[error("the temporary directory cannot be used")]
+    Temporary(#[from] std::io::Error),
+}

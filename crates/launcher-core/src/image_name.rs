@@ -1,0 +1,128 @@
+//! Names of container images.
+
+use std::fmt;
+
+use oci_spec::distribution::Reference;
+use serde::{Deserialize, Serialize};
+
+/// Longest image name that is looked at, in bytes: 255 of repository, 128 of tag, a digest.
+const MAX_LENGTH: usize = 512;
+
+/// A valid image reference, kept as the caller wrote it.
+#[derive(Clone, Debug, Eq, Hash, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ImageName(String);
+
+/// Why a text is not an image reference, in words.
+#[derive(Clone, Debug, thiserror::Error, Eq, PartialEq)]
+#[error("{0}")]
+pub struct InvalidImageName(String);
+
+impl ImageName {
+    /// Reads `[registry/]repository[:tag][@digest]` by the grammar of the OCI distribution
+    /// specification; lower-case repository, no white space, no shell characters.
+    ///
+    /// # Errors
+    /// [`InvalidImageName`] with the rule that it breaks.
+    pub fn parse(text: &str) -> Result<Self, InvalidImageName> {
+        if text.len() > MAX_LENGTH {
+            let message = format!("an image name has at most {MAX_LENGTH} characters");
+            return Err(InvalidImageName(message));
+        }
+        // A bare digest-like text would be taken for an image id by the engine.
+        if text.len() >= 12 && text.bytes().all(|c| c.is_ascii_hexdigit()) {
+            return Err(InvalidImageName("an image id is not an image name".into()));
+        }
+        text.parse::<Reference>()
+            .map(|_| Self(text.to_owned()))
+            .map_err(|e| InvalidImageName(e.to_string()))
+    }
+
+    /// As the caller wrote it.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The same name with the tag that is meant: `:latest` where neither tag nor digest is given.
+    #[must_use]
+    pub fn with_tag(&self) -> String {
+        let last = self.0.rsplit('/').next().unwrap_or(&self.0);
+        if last.contains(':') || last.contains('@') {
+            self.0.clone()
+        } else {
+            format!("{}:latest", self.0)
+        }
+    }
+
+    /// Whether it names fixed content, which can be pulled but not built.
+    #[must_use]
+    pub fn has_digest(&self) -> bool {
+        self.0.contains('@')
+    }
+
+    /// Whether both mean the same image: `app` and `app:latest` do, `docker.io/library/app` too.
+    #[must_use]
+    pub fn is_same_image(&self, other: &Self) -> bool {
+        self.canonical() == other.canonical()
+    }
+
+    /// The full form with registry and tag, for use as a key.
+    #[must_use]
+    pub fn canonical(&self) -> String {
+        self.0
+            .parse::<Reference>()
+            .map_or_else(|_| self.with_tag(), |reference| reference.whole())
+    }
+}
+
+impl fmt::Display for ImageName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(text: &str) -> ImageName {
+        ImageName::parse(text).unwrap()
+    }
+
+    #[test]
+    fn the_tag_is_latest_where_none_is_given() {
+        assert_eq!(name("app").with_tag(), "app:latest");
+        assert_eq!(
+            name("localhost:5000/team/app").with_tag(),
+            "localhost:5000/team/app:latest"
+        );
+        assert_eq!(name("app:1.2").with_tag(), "app:1.2");
+    }
+
+    #[test]
+    fn one_image_has_several_names() {
+        assert!(name("app").is_same_image(&name("docker.io/library/app:latest")));
+        assert!(!name("app").is_same_image(&name("app:2")));
+    }
+
+    #[test]
+    fn hostile_names_are_refused() {
+        let long = "a".repeat(600);
+        for bad in [
+            "",
+            "App",
+            "a;rm -rf",
+            "../etc",
+            "a/../b",
+            "a b",
+            "a\n",
+            "-a",
+            "a:",
+            &long,
+            "0123456789ab",
+        ] {
+            assert!(ImageName::parse(bad).is_err(), "{bad:?}");
+        }
+    }
+}

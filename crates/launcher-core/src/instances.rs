@@ -1,0 +1,327 @@
+//! All app instances as they stand, and the only place where they change.
+//!
+//! Wishes go to the store first, then into the table; observations go into the table only. Every
+//! change is told to the [`Observer`] and to those who wait, in order, before the call returns.
+
+use std::{sync::Arc, time::Duration};
+
+use indexmap::IndexMap;
+use jiff::Timestamp;
+use parking_lot::{Mutex, RwLock};
+use tokio::sync::{Notify, watch};
+
+use crate::{
+    AppInstance, Error, Hostname, InstanceView, Observed, Observer, Status, Wanted,
+    engine::Container,
+    observation,
+    store::{Store, StoreError},
+};
+
+/// Most hostnames that one instance may have.
+pub(crate) const MAX_HOSTNAMES: usize = 1_000;
+
+pub(crate) struct Instances {
+    store: Arc<dyn Store>,
+    observer: Arc<dyn Observer>,
+    default_host: String,
+    /// Held while a wish is checked, stored and entered, so that wishes cannot contradict.
+    wishes: tokio::sync::Mutex<()>,
+    /// Held while observers are told, so that they hear changes in the order in which they happen.
+    telling: Mutex<()>,
+    table: RwLock<IndexMap<String, Entry>>,
+}
+
+struct Entry {
+    view: watch::Sender<InstanceView>,
+    wake: Arc<Notify>,
+}
+
+/// What a method waits for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Goal {
+    /// The wish with this number has been carried out.
+    Wish(u64),
+    /// The record is gone.
+    Gone,
+}
+
+impl Instances {
+    pub(crate) fn new(
+        store: Arc<dyn Store>,
+        observer: Arc<dyn Observer>,
+        default_host: String,
+    ) -> Self {
+        Self {
+            store,
+            observer,
+            default_host,
+            wishes: tokio::sync::Mutex::default(),
+            telling: Mutex::default(),
+            table: RwLock::default(),
+        }
+    }
+
+    /// Fills the table from the store.
+    pub(crate) async fn load(&self) -> Result<(), Error> {
+        for record in self.store.instances().await? {
+            self.enter(record);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn ids(&self) -> Vec<String> {
+        self.table.read().keys().cloned().collect()
+    }
+
+    pub(crate) fn views(&self) -> Vec<InstanceView> {
+        self.table
+            .read()
+            .values()
+            .map(|entry| entry.view.borrow().clone())
+            .collect()
+    }
+
+    pub(crate) fn view(&self, id: &str) -> Result<InstanceView, Error> {
+        let table = self.table.read();
+        let entry = table
+            .get(id)
+            .ok_or_else(|| Error::NoSuchInstance(id.to_owned()))?;
+        Ok(entry.view.borrow().clone())
+    }
+
+    /// What wakes the instance's worker: a wish, or something that happened to its container.
+    pub(crate) fn wake_handle(&self, id: &str) -> Option<Arc<Notify>> {
+        self.table
+            .read()
+            .get(id)
+            .map(|entry| Arc::clone(&entry.wake))
+    }
+
+    /// Wakes the worker of an instance; false when there is no such instance.
+    pub(crate) fn wake(&self, id: &str) -> bool {
+        self.wake_handle(id).map(|wake| wake.notify_one()).is_some()
+    }
+
+    /// Records a new instance.
+    pub(crate) async fn add(&self, record: AppInstance) -> Result<(), Error> {
+        let _order = self.wishes.lock().await;
+        for hostname in &record.hostnames {
+            self.check_free(hostname, &record.id)?;
+        }
+        self.store.put_instance(&record).await?;
+        self.enter(record);
+        Ok(())
+    }
+
+    /// Records a new wish for an instance and returns the wish's number.
+    pub(crate) async fn wish(&self, id: &str, wanted: Wanted) -> Result<u64, Error> {
+        let removed = wanted == Wanted::Removed;
+        let record = self
+            .change(id, |record| {
+                record.wanted = wanted;
+                record.wish += 1;
+                if removed {
+                    record.hostnames.clear();
+                }
+                Ok(())
+            })
+            .await?;
+        self.wake(id);
+        Ok(record.wish)
+    }
+
+    pub(crate) async fn add_hostname(&self, id: &str, hostname: Hostname) -> Result<(), Error> {
+        self.change(id, |record| {
+            self.check_free(&hostname, id)?;
+            if record.hostnames.contains(&hostname) {
+                return Ok(());
+            }
+            if record.hostnames.len() >= MAX_HOSTNAMES {
+                return Err(Error::TooManyHostnames(MAX_HOSTNAMES));
+            }
+            record.hostnames.push(hostname);
+            Ok(())
+        })
+        .await
+        .map(drop)
+    }
+
+    pub(crate) async fn remove_hostname(&self, id: &str, hostname: &Hostname) -> Result<(), Error> {
+        let removal = self.change(id, |record| {
+            record.hostnames.retain(|h| h != hostname);
+            Ok(())
+        });
+        removal.await.map(drop)
+    }
+
+    /// Enters a look at the instance's containers. For the reconciler only.
+    pub(crate) fn see(&self, id: &str, containers: &[Container]) {
+        self.update(id, |view| observation::enter(view, containers));
+    }
+
+    /// Changes what has been observed of an instance. For the reconciler only.
+    pub(crate) fn observe(&self, id: &str, change: impl FnOnce(&mut Observed)) {
+        self.update(id, |view| change(&mut view.observed));
+    }
+
+    /// Deletes the record of an instance whose container is gone. For the reconciler only.
+    pub(crate) async fn forget(&self, id: &str) -> Result<(), Error> {
+        let _order = self.wishes.lock().await;
+        self.store.remove_instance(id, Timestamp::now()).await?;
+        let _telling = self.telling.lock();
+        if self.table.write().shift_remove(id).is_some() {
+            self.observer.instance_changed(id, None);
+        }
+        Ok(())
+    }
+
+    /// Whether an instance of this id was removed.
+    pub(crate) async fn was_removed(&self, id: &str) -> Result<bool, StoreError> {
+        self.store.was_removed(id).await
+    }
+
+    /// Waits until a goal is reached.
+    ///
+    /// # Errors
+    /// What went wrong; [`Error::Superseded`] when a newer wish took its place;
+    /// [`Error::NoSuchInstance`] when the instance is gone or going.
+    pub(crate) async fn reached(
+        &self,
+        id: &str,
+        goal: Goal,
+        deadline: Duration,
+    ) -> Result<(), Error> {
+        let Some(mut views) = self.subscribe(id) else {
+            return gone(id, goal);
+        };
+        let wait = async {
+            loop {
+                if let Some(outcome) = judge(&views.borrow_and_update(), goal) {
+                    return outcome;
+                }
+                if views.changed().await.is_err() {
+                    return gone(id, goal);
+                }
+            }
+        };
+        tokio::time::timeout(deadline, wait)
+            .await
+            .map_err(|_| Error::Deadline(deadline))?
+    }
+
+    fn subscribe(&self, id: &str) -> Option<watch::Receiver<InstanceView>> {
+        self.table
+            .read()
+            .get(id)
+            .map(|entry| entry.view.subscribe())
+    }
+
+    /// Changes a record: checked and made on a copy, stored, then entered.
+    async fn change(
+        &self,
+        id: &str,
+        change: impl FnOnce(&mut AppInstance) -> Result<(), Error>,
+    ) -> Result<Arc<AppInstance>, Error> {
+        let _order = self.wishes.lock().await;
+        let current = self.view(id)?.record;
+        if current.wanted == Wanted::Removed {
+            return Err(Error::NoSuchInstance(id.to_owned()));
+        }
+        let mut record = AppInstance::clone(&current);
+        change(&mut record)?;
+        if record == *current {
+            return Ok(current);
+        }
+        self.store.put_instance(&record).await?;
+        let record = Arc::new(record);
+        self.update(id, |view| view.record = Arc::clone(&record));
+        Ok(record)
+    }
+
+    fn enter(&self, record: AppInstance) {
+        let host = record
+            .host
+            .clone()
+            .unwrap_or_else(|| self.default_host.clone());
+        let id = record.id.clone();
+        let status = first_status(&record.wanted);
+        let observed = Observed {
+            status,
+            ..Observed::default()
+        };
+        let view = InstanceView {
+            record: Arc::new(record),
+            observed,
+            host,
+        };
+        let _telling = self.telling.lock();
+        let entry = Entry {
+            view: watch::Sender::new(view.clone()),
+            wake: Arc::default(),
+        };
+        self.table.write().insert(id.clone(), entry);
+        self.observer.instance_changed(&id, Some(&view));
+    }
+
+    fn update(&self, id: &str, change: impl FnOnce(&mut InstanceView)) {
+        let _telling = self.telling.lock();
+        let Some(sender) = self.table.read().get(id).map(|entry| entry.view.clone()) else {
+            return;
+        };
+        let before = sender.borrow().clone();
+        let mut after = before.clone();
+        change(&mut after);
+        if after != before {
+            self.observer.instance_changed(id, Some(&after));
+            sender.send_replace(after);
+        }
+    }
+
+    fn check_free(&self, hostname: &Hostname, for_instance: &str) -> Result<(), Error> {
+        let table = self.table.read();
+        let owner = table.iter().find(|(id, entry)| {
+            *id != for_instance && entry.view.borrow().record.hostnames.contains(hostname)
+        });
+        match owner {
+            None => Ok(()),
+            Some((id, _)) => Err(Error::HostnameTaken {
+                hostname: hostname.clone(),
+                instance: id.clone(),
+            }),
+        }
+    }
+}
+
+/// What is shown of an instance before anybody has looked.
+fn first_status(wanted: &Wanted) -> Status {
+    match wanted {
+        Wanted::Running { .. } => Status::Creating,
+        Wanted::Stopped { .. } => Status::Stopped,
+        Wanted::Removed => Status::Removing,
+    }
+}
+
+fn gone(id: &str, goal: Goal) -> Result<(), Error> {
+    match goal {
+        Goal::Gone => Ok(()),
+        Goal::Wish(_) => Err(Error::NoSuchInstance(id.to_owned())),
+    }
+}
+
+fn judge(view: &InstanceView, goal: Goal) -> Option<Result<(), Error>> {
+    let id = || view.record.id.clone();
+    match goal {
+        Goal::Gone => None,
+        Goal::Wish(wish) if view.observed.carried_out == wish => Some(Ok(())),
+        Goal::Wish(_) if view.record.wanted == Wanted::Removed => {
+            Some(Err(Error::NoSuchInstance(id())))
+        }
+        Goal::Wish(wish) if view.record.wish > wish => Some(Err(Error::Superseded(id()))),
+        Goal::Wish(wish) => match &view.observed.failure {
+            Some(failure) if failure.wish == wish => {
+                Some(Err(Error::NotCarriedOut(failure.message.clone())))
+            }
+            _ => None,
+        },
+    }
+}

@@ -1,0 +1,392 @@
+//! The use cases: what callers can ask of the launcher.
+
+use std::{net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use tokio::{sync::mpsc, task::JoinHandle, time::timeout};
+use tokio_util::sync::CancellationToken;
+use url::Url;
+
+use crate::{
+    AppInstance, Environment, Error, Hostname, Image, ImageName, InstanceView, Status, Wanted,
+    engine::{Engine, EngineError},
+    environment,
+    ids::random_id,
+    images::{FIRST_LOOK, ImageSettings, Images},
+    instances::{Goal, Instances},
+    reconciler::Reconciler,
+    source,
+    store::Store,
+    worker::Shared,
+};
+
+/// How long a caller waits for an instance to be launched; a pull has its own, shorter deadlines.
+const LAUNCH: Duration = Duration::from_secs(70 * 60);
+/// How long a caller waits for a wish about an existing container.
+const WISH: Duration = Duration::from_secs(120);
+/// How long a failed launch may take to clean up before its caller is told.
+const CLEAN_UP: Duration = Duration::from_secs(30);
+/// How long the answer to a health check may take.
+const HEALTH: Duration = Duration::from_secs(3);
+
+/// Hears of every change, in order, before the call that made it returns. Must not block.
+pub trait Observer: Send + Sync + 'static {
+    /// An instance changed; `None`: it is gone.
+    fn instance_changed(&self, id: &str, view: Option<&InstanceView>);
+    /// An image changed; `None`: it is gone.
+    fn image_changed(&self, id: &str, image: Option<&Image>);
+}
+
+/// What a launcher is made of.
+pub struct Parts {
+    /// Where wishes are recorded.
+    pub store: Arc<dyn Store>,
+    /// Runs the containers.
+    pub engine: Arc<dyn Engine>,
+    /// Hears of changes.
+    pub observer: Arc<dyn Observer>,
+}
+
+/// How a launcher works.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Address of this host that the apps' ports are bound to.
+    pub instance_bind_ip: IpAddr,
+    /// Directory for archives while they are needed. It is emptied at start.
+    pub temporary: PathBuf,
+    /// How archives are fetched.
+    pub fetch: source::FetchOptions,
+    /// How they are made into build contexts.
+    pub source: source::Options,
+}
+
+/// What to launch.
+#[derive(Clone, Debug)]
+pub struct LaunchOptions {
+    /// The image to run; pulled if the engine does not have it.
+    pub image: ImageName,
+    /// The app's variables.
+    pub env: Environment,
+    /// Hostnames to route to it.
+    pub hostnames: Vec<Hostname>,
+    /// Address to publish and route to instead of the one that ports are bound to.
+    pub host: Option<String>,
+}
+
+/// How the launcher is.
+#[derive(Clone, Debug)]
+pub struct Health {
+    /// The engine's version, or why it does not answer.
+    pub engine: Result<String, String>,
+    /// Whether the store can be written to, or why not.
+    pub store: Result<(), String>,
+    /// Instances by status.
+    pub instances: Vec<(Status, usize)>,
+}
+
+/// Launches app instances and keeps them as they are wanted.
+pub struct Launcher {
+    store: Arc<dyn Store>,
+    engine: Arc<dyn Engine>,
+    instances: Arc<Instances>,
+    images: Arc<Images>,
+    added: mpsc::UnboundedSender<String>,
+    stop: CancellationToken,
+    reconciler: JoinHandle<()>,
+}
+
+impl Launcher {
+    /// Loads the state, looks at the engine, and begins to reconcile. When this returns, observers
+    /// have been told of everything as it is, unless the engine cannot be reached.
+    ///
+    /// # Errors
+    /// When the state cannot be read.
+    pub async fn start(parts: Parts, settings: Settings) -> Result<Self, Error> {
+        let Parts {
+            store,
+            engine,
+            observer,
+        } = parts;
+        let image_settings = ImageSettings {
+            temporary: settings.temporary,
+            fetch: settings.fetch,
+            source: settings.source,
+        };
+        let images = Images::new(
+            Arc::clone(&store),
+            Arc::clone(&engine),
+            Arc::clone(&observer),
+            image_settings,
+        );
+        images.load().await?;
+        let host = reachable(settings.instance_bind_ip);
+        let instances = Arc::new(Instances::new(Arc::clone(&store), observer, host));
+        instances.load().await?;
+        let shared = Arc::new(Shared {
+            engine: Arc::clone(&engine),
+            instances: Arc::clone(&instances),
+            images: Arc::clone(&images),
+            launcher_id: store.launcher_id().await?,
+            bind_ip: settings.instance_bind_ip,
+        });
+        let (added, additions) = mpsc::unbounded_channel();
+        let stop = CancellationToken::new();
+        let reconciler = Reconciler::new(Arc::clone(&shared), additions);
+        first_look(&shared).await;
+        let reconciler = tokio::spawn(reconciler.run(stop.clone()));
+        Ok(Self {
+            store,
+            engine,
+            instances,
+            images,
+            added,
+            stop,
+            reconciler,
+        })
+    }
+
+    /// Stops reconciling. Containers go on running.
+    pub async fn shutdown(self) {
+        self.stop.cancel();
+        if let Err(error) = self.reconciler.await {
+            tracing::error!(%error, "the reconciler ended with an error");
+        }
+    }
+
+    /// Builds an image from the archive at `url` unless an image of that name exists; returns when
+    /// the build has finished.
+    ///
+    /// # Errors
+    /// [`Error::Build`] with what failed.
+    pub async fn build_image_if_not_exist(&self, name: &ImageName, url: &Url) -> Result<(), Error> {
+        self.images.build_if_not_exist(name, url).await
+    }
+
+    /// Records a new instance, makes and starts its container, and returns its id. Of a launch that
+    /// fails nothing is left.
+    ///
+    /// # Errors
+    /// [`Error::HostnameTaken`], or why the container could not be started.
+    pub async fn launch(&self, options: LaunchOptions) -> Result<String, Error> {
+        self.images.settled(&options.image).await;
+        let now = Timestamp::now();
+        let record = AppInstance {
+            id: random_id(),
+            image: options.image,
+            env: options.env,
+            hostnames: options.hostnames,
+            host: options.host,
+            created_at: now,
+            wanted: Wanted::running(now),
+            wish: 1,
+        };
+        let id = record.id.clone();
+        let image = record.image.clone();
+        self.instances.add(record).await?;
+        self.added
+            .send(id.clone())
+            .map_err(|_| Error::ShuttingDown)?;
+        if let Err(error) = self.instances.reached(&id, Goal::Wish(1), LAUNCH).await {
+            self.take_back(&id).await;
+            return Err(error);
+        }
+        self.list_image(&image).await;
+        Ok(id)
+    }
+
+    /// Starts an instance that is stopped.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchInstance`], or why it could not be started.
+    pub async fn start_instance(&self, id: &str) -> Result<(), Error> {
+        self.carry_out(id, Wanted::running(Timestamp::now())).await
+    }
+
+    /// Ends the instance's program, if it runs, and starts it again.
+    ///
+    /// # Errors
+    /// As [`Self::start_instance`].
+    pub async fn restart_instance(&self, id: &str) -> Result<(), Error> {
+        self.carry_out(id, Wanted::restarted(Timestamp::now()))
+            .await
+    }
+
+    /// Asks the instance's program to end, and kills it when it has not ended after
+    /// [`GRACE`](crate::plan::GRACE).
+    ///
+    /// # Errors
+    /// As [`Self::start_instance`].
+    pub async fn stop_instance(&self, id: &str) -> Result<(), Error> {
+        self.carry_out(id, Wanted::Stopped { kill: false }).await
+    }
+
+    /// Kills the instance's program.
+    ///
+    /// # Errors
+    /// As [`Self::start_instance`].
+    pub async fn kill_instance(&self, id: &str) -> Result<(), Error> {
+        self.carry_out(id, Wanted::Stopped { kill: true }).await
+    }
+
+    /// Removes the instance's routes at once, then its container, running or not, then its record.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchInstance`]; [`Error::Deadline`] when the engine does not let go of it, which is
+    /// then tried for as long as it takes.
+    pub async fn remove_instance(&self, id: &str) -> Result<(), Error> {
+        match self.instances.wish(id, Wanted::Removed).await {
+            Ok(_) => {}
+            // Somebody else is removing it already: wait together.
+            Err(Error::NoSuchInstance(_)) if self.instances.view(id).is_ok() => {}
+            Err(error) => return Err(error),
+        }
+        self.instances.reached(id, Goal::Gone, WISH).await
+    }
+
+    /// The engine's own description of the instance's container, its secret variables masked.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchInstance`], or that there is no container.
+    pub async fn container_info(&self, id: &str) -> Result<serde_json::Value, Error> {
+        let view = self.instances.view(id)?;
+        let none =
+            || EngineError::NotFound(format!("The app instance with ID {id} has no container"));
+        let container = view.observed.container_id.ok_or_else(none)?;
+        let mut info = self.engine.inspect(&container).await?;
+        mask_environment(&mut info);
+        Ok(info)
+    }
+
+    /// The variables that the instance was launched with, secrets included.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchInstance`].
+    pub fn environment(&self, id: &str) -> Result<Environment, Error> {
+        Ok(self.instances.view(id)?.record.env.clone())
+    }
+
+    /// Routes a hostname to the instance. One that it has already changes nothing.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchInstance`], [`Error::HostnameTaken`], [`Error::TooManyHostnames`].
+    pub async fn add_hostname(&self, id: &str, hostname: Hostname) -> Result<(), Error> {
+        self.instances.add_hostname(id, hostname).await
+    }
+
+    /// No longer routes a hostname to the instance. One that it does not have changes nothing.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchInstance`].
+    pub async fn remove_hostname(&self, id: &str, hostname: &Hostname) -> Result<(), Error> {
+        self.instances.remove_hostname(id, hostname).await
+    }
+
+    /// How the launcher and what it depends on are; answers within a few seconds.
+    pub async fn health(&self) -> Health {
+        let (engine, store) = tokio::join!(
+            timeout(HEALTH, self.engine.version()),
+            timeout(HEALTH, self.store.check_writable()),
+        );
+        Health {
+            engine: flatten(engine),
+            store: flatten(store),
+            instances: count(&self.instances.views()),
+        }
+    }
+
+    async fn carry_out(&self, id: &str, wanted: Wanted) -> Result<(), Error> {
+        let wish = self.instances.wish(id, wanted).await?;
+        self.instances.reached(id, Goal::Wish(wish), WISH).await
+    }
+
+    /// Removes what a failed launch left. Its caller waits for that, but not for ever.
+    async fn take_back(&self, id: &str) {
+        let removal = timeout(CLEAN_UP, self.remove_instance(id)).await;
+        match removal {
+            Ok(Ok(()) | Err(Error::NoSuchInstance(_))) => {}
+            other => {
+                tracing::warn!(instance = %id, ?other, "a failed launch is still being removed")
+            }
+        }
+    }
+
+    /// An image that was launched from is listed, whoever put it on the engine.
+    async fn list_image(&self, name: &ImageName) {
+        let noted = match self.engine.image(&name.with_tag()).await {
+            Ok(Some(found)) => self.images.note_present(name, &found).await,
+            Ok(None) => Ok(()),
+            Err(error) => Err(error.into()),
+        };
+        if let Err(error) = noted {
+            tracing::warn!(image = %name, %error, "the image could not be listed");
+        }
+    }
+}
+
+/// Observers should hear the truth from the first moment on, if the engine can tell it soon.
+async fn first_look(shared: &Shared) {
+    let look = async {
+        shared.images.forget_interrupted().await?;
+        let containers = shared.engine.containers(&shared.launcher_id, None).await?;
+        for id in shared.instances.ids() {
+            let own: Vec<_> = containers
+                .iter()
+                .filter(|c| c.instance == id)
+                .cloned()
+                .collect();
+            shared.instances.see(&id, &own);
+        }
+        Ok::<(), Error>(())
+    };
+    match timeout(FIRST_LOOK, look).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::warn!(%error, "the Docker engine cannot be asked yet"),
+        Err(_) => tracing::warn!("the Docker engine does not answer yet"),
+    }
+}
+
+/// The address under which something bound to `ip` can be reached from here.
+fn reachable(ip: IpAddr) -> String {
+    match ip {
+        IpAddr::V4(ip) if ip.is_unspecified() => "127.0.0.1".into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => "::1".into(),
+        ip => ip.to_string(),
+    }
+}
+
+fn mask_environment(info: &mut serde_json::Value) {
+    let Some(env) = info
+        .pointer_mut("/Config/Env")
+        .and_then(|env| env.as_array_mut())
+    else {
+        return;
+    };
+    for entry in env {
+        if let Some((name, value)) = entry.as_str().and_then(|text| text.split_once('=')) {
+            *entry = format!("{name}={}", environment::masked_value(name, value)).into();
+        }
+    }
+}
+
+fn flatten<T, E: ToString>(
+    answer: Result<Result<T, E>, tokio::time::error::Elapsed>,
+) -> Result<T, String> {
+    match answer {
+        Ok(answer) => answer.map_err(|e| e.to_string()),
+        Err(_) => Err("no answer in time".into()),
+    }
+}
+
+fn count(views: &[InstanceView]) -> Vec<(Status, usize)> {
+    let all = [
+        Status::Running,
+        Status::Stopped,
+        Status::Creating,
+        Status::Pulling,
+        Status::Removing,
+    ];
+    let number = |status| views.iter().filter(|v| v.observed.status == status).count();
+    all.into_iter()
+        .map(|status| (status, number(status)))
+        .collect()
+}

@@ -1,0 +1,119 @@
+//! What every store promises, as one test body.
+
+use jiff::Timestamp;
+
+use super::Store;
+use crate::{AppInstance, Environment, Hostname, Image, ImageName, ImageStatus, Wanted};
+
+/// Drives an empty store through everything that callers rely on.
+///
+/// # Panics
+/// Where the store breaks a promise.
+pub(crate) async fn store_contract(store: &dyn Store) {
+    has_one_identity(store).await;
+    keeps_instances(store).await;
+    remembers_removed_instances(store).await;
+    keeps_images(store).await;
+    store
+        .check_writable()
+        .await
+        .expect("an open store can be written to");
+}
+
+/// An instance with every field set, for tests.
+#[must_use]
+pub(crate) fn sample_instance(id: &str, minute: i64) -> AppInstance {
+    let at = Timestamp::from_second(1_700_000_000 + 60 * minute).expect("a valid time");
+    AppInstance {
+        id: id.to_owned(),
+        image: ImageName::parse("team/app:1").expect("a valid name"),
+        env: Environment::from([
+            (
+                "MONGO_URL".to_owned(),
+                "mongodb://u:p\u{1F511}@db/app".to_owned(),
+            ),
+            ("A".to_owned(), "line\nbreak \"quoted\" $(x)".to_owned()),
+        ]),
+        hostnames: vec![Hostname::parse("a.test").expect("a valid hostname")],
+        host: Some("10.0.0.1".to_owned()),
+        created_at: at,
+        wanted: Wanted::restarted(at),
+        wish: 9_007_199_254_740_993,
+    }
+}
+
+async fn has_one_identity(store: &dyn Store) {
+    let id = store.launcher_id().await.expect("an id");
+    assert!(!id.is_empty());
+    assert_eq!(store.launcher_id().await.expect("an id"), id);
+}
+
+async fn keeps_instances(store: &dyn Store) {
+    let (first, second) = (sample_instance("one", 1), sample_instance("two", 2));
+    store.put_instance(&first).await.expect("written");
+    store.put_instance(&second).await.expect("written");
+    assert_eq!(
+        store.instances().await.expect("read"),
+        [first.clone(), second.clone()]
+    );
+
+    let changed = AppInstance {
+        wanted: Wanted::Stopped { kill: true },
+        hostnames: Vec::new(),
+        host: None,
+        ..first
+    };
+    store.put_instance(&changed).await.expect("replaced");
+    assert_eq!(
+        store.instances().await.expect("read"),
+        [changed, second],
+        "order is kept"
+    );
+}
+
+async fn remembers_removed_instances(store: &dyn Store) {
+    assert!(!store.was_removed("one").await.expect("read"));
+    store
+        .remove_instance("one", Timestamp::UNIX_EPOCH)
+        .await
+        .expect("removed");
+    store
+        .remove_instance("one", Timestamp::UNIX_EPOCH)
+        .await
+        .expect("removed twice");
+    assert!(store.was_removed("one").await.expect("read"));
+    assert!(!store.was_removed("two").await.expect("read"));
+    let left: Vec<String> = store
+        .instances()
+        .await
+        .expect("read")
+        .into_iter()
+        .map(|i| i.id)
+        .collect();
+    assert_eq!(left, ["two"]);
+}
+
+async fn keeps_images(store: &dyn Store) {
+    let building = Image {
+        id: "img".to_owned(),
+        name: ImageName::parse("app").expect("a valid name"),
+        image_id: None,
+        created_at: Timestamp::UNIX_EPOCH,
+        size_bytes: None,
+        status: ImageStatus::Building,
+        source_url: Some("http://a.test/app.tar.gz".to_owned()),
+        layers: vec!["0123456789ab".to_owned()],
+    };
+    store.put_image(&building).await.expect("written");
+    let ready = Image {
+        status: ImageStatus::Ready,
+        image_id: Some("sha256:1".to_owned()),
+        size_bytes: Some(u64::from(u32::MAX) + 1),
+        ..building
+    };
+    store.put_image(&ready).await.expect("replaced");
+    assert_eq!(store.images().await.expect("read"), [ready]);
+    store.remove_image("img").await.expect("removed");
+    store.remove_image("img").await.expect("removed twice");
+    assert_eq!(store.images().await.expect("read"), []);
+}

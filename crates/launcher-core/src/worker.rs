@@ -1,0 +1,333 @@
+//! Makes one app instance what it should be: look, plan, take one step, look again.
+//!
+//! One worker a task, one task an instance, so nothing is done twice at a time. A worker holds no
+//! truth: it can be dropped at any point and another one goes on from what it observes.
+
+use std::{collections::BTreeMap, net::IpAddr, sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use tokio::{sync::Notify, time::timeout};
+
+use crate::{
+    Error, InstanceView, Status, Wanted,
+    app_instance::Failure,
+    engine::{
+        Container, ContainerSpec, ContainerState, Engine, EngineError, LABEL_INSTANCE, LABEL_OWNER,
+    },
+    environment::Environment,
+    images::Images,
+    instances::Instances,
+    plan::{self, Memory, Next, Step},
+};
+
+/// The app's port inside its container, where neither caller nor image say otherwise.
+pub(crate) const DEFAULT_APP_PORT: u16 = 8080;
+/// How long to wait for the engine's word that a kill or a removal had its effect, before looking
+/// again.
+const EFFECT: Duration = Duration::from_millis(500);
+
+/// How long to wait before asking an engine again that did not answer.
+const BLIND: Duration = Duration::from_secs(2);
+
+/// What all workers share.
+pub(crate) struct Shared {
+    pub(crate) engine: Arc<dyn Engine>,
+    pub(crate) instances: Arc<Instances>,
+    pub(crate) images: Arc<Images>,
+    pub(crate) launcher_id: String,
+    pub(crate) bind_ip: IpAddr,
+}
+
+pub(crate) struct Worker {
+    shared: Arc<Shared>,
+    id: String,
+    wake: Arc<Notify>,
+    memory: Memory,
+    /// The wish that the memory is about.
+    wish: u64,
+}
+
+/// What a look at the engine found.
+struct Sight {
+    containers: Vec<Container>,
+    has_image: bool,
+}
+
+impl Worker {
+    /// A worker for an instance that is in the table.
+    pub(crate) fn new(shared: Arc<Shared>, id: &str) -> Option<Self> {
+        let wake = shared.instances.wake_handle(id)?;
+        Some(Self {
+            shared,
+            id: id.to_owned(),
+            wake,
+            memory: Memory::default(),
+            wish: 0,
+        })
+    }
+
+    /// Works until the instance is gone.
+    pub(crate) async fn run(mut self) {
+        while let Ok(view) = self.shared.instances.view(&self.id) {
+            self.notice_wish(&view);
+            match self.look(&view).await {
+                Ok(sight) => {
+                    self.tell(&sight);
+                    if self.act(&view, &sight).await {
+                        return;
+                    }
+                }
+                Err(error) => self.blind(&view, &error).await,
+            }
+        }
+    }
+
+    /// A new wish starts with a clean slate: earlier failures no longer delay it.
+    fn notice_wish(&mut self, view: &InstanceView) {
+        if self.wish != view.record.wish {
+            self.wish = view.record.wish;
+            self.memory = Memory::default();
+        }
+    }
+
+    async fn look(&self, view: &InstanceView) -> Result<Sight, EngineError> {
+        let engine = &self.shared.engine;
+        let containers = engine
+            .containers(&self.shared.launcher_id, Some(&self.id))
+            .await?;
+        let must_make =
+            containers.is_empty() && matches!(view.record.wanted, Wanted::Running { .. });
+        let has_image = must_make && engine.image(&view.record.image.with_tag()).await?.is_some();
+        Ok(Sight {
+            containers,
+            has_image,
+        })
+    }
+
+    /// Enters what was seen, before anything is done about it.
+    fn tell(&mut self, sight: &Sight) {
+        let container = plan::current(&sight.containers);
+        if container.is_some_and(plan::was_stable) {
+            self.memory.restarts = 0;
+        }
+        if container.is_none_or(|c| c.state != ContainerState::Running) {
+            self.memory.asked_to_end = None;
+        }
+        self.shared.instances.see(&self.id, &sight.containers);
+    }
+
+    /// Takes the next step or waits; true when the instance is gone.
+    async fn act(&mut self, view: &InstanceView, sight: &Sight) -> bool {
+        let now = Timestamp::now();
+        let wanted = &view.record.wanted;
+        match plan::plan(
+            wanted,
+            &sight.containers,
+            sight.has_image,
+            &self.memory,
+            now,
+        ) {
+            Next::Forget => return self.forget(view).await,
+            Next::Wait(until) => {
+                if until.is_none() {
+                    self.carried_out(view);
+                }
+                self.wait(until, now).await;
+            }
+            Next::Do(step) => match self.take(view, sight, &step).await {
+                Ok(()) => self.taken(view, sight, &step).await,
+                Err(error) => self.failed(view, &error).await,
+            },
+        }
+        false
+    }
+
+    async fn take(&self, view: &InstanceView, sight: &Sight, step: &Step) -> Result<(), Error> {
+        tracing::debug!(instance = %self.id, ?step, "step");
+        let engine = &self.shared.engine;
+        match step {
+            Step::Pull => self.pull(view).await?,
+            Step::Create => self.create(view).await?,
+            Step::Start(container) => engine.start(container).await?,
+            Step::Kill(container) => engine.signal(container, "SIGKILL").await?,
+            Step::Remove(container) => engine.remove(container).await?,
+            Step::AskToEnd(container) => {
+                let found = sight.containers.iter().find(|c| c.id == *container);
+                let signal = found.map_or("SIGTERM", |c| c.stop_signal.as_str());
+                engine.signal(container, signal).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Remembers a step that succeeded.
+    async fn taken(&mut self, view: &InstanceView, sight: &Sight, step: &Step) {
+        match step {
+            Step::Start(_) => {
+                let crashed = sight.containers.first();
+                let unasked = crashed.is_some_and(|c| plan::ended_unasked(&view.record.wanted, c));
+                self.memory.restarts = if unasked {
+                    self.memory.restarts.saturating_add(1)
+                } else {
+                    0
+                };
+                self.memory.failures = 0;
+                self.memory.not_before = None;
+                self.started(view).await;
+            }
+            Step::AskToEnd(_) => self.memory.asked_to_end = Some(Timestamp::now()),
+            Step::Kill(_) | Step::Remove(_) => drop(timeout(EFFECT, self.wake.notified()).await),
+            Step::Pull | Step::Create => {}
+        }
+    }
+
+    /// A program that ends right after its start was started all the same, so the wish counts as
+    /// carried out; but only after its port is known, so that who asked for it can use it.
+    async fn started(&mut self, view: &InstanceView) {
+        if let Ok(sight) = self.look(view).await {
+            self.tell(&sight);
+        }
+        self.carried_out(view);
+    }
+
+    fn carried_out(&self, view: &InstanceView) {
+        self.shared.instances.observe(&self.id, |observed| {
+            observed.carried_out = view.record.wish;
+            observed.failure = None;
+        });
+    }
+
+    async fn forget(&mut self, view: &InstanceView) -> bool {
+        match self.shared.instances.forget(&self.id).await {
+            Ok(()) => return true,
+            Err(error) => self.failed(view, &error).await,
+        }
+        false
+    }
+
+    /// Says that the engine cannot be asked, and waits before asking again.
+    async fn blind(&self, view: &InstanceView, error: &EngineError) {
+        tracing::warn!(instance = %self.id, %error, "the container cannot be looked at");
+        self.tell_failure(view, error.to_string());
+        drop(timeout(BLIND, self.wake.notified()).await);
+    }
+
+    /// Says what went wrong, and waits before the next attempt.
+    async fn failed(&mut self, view: &InstanceView, error: &Error) {
+        let wait = plan::backoff(self.memory.failures);
+        tracing::warn!(instance = %self.id, %error, retry_in = ?wait, "a step failed");
+        let now = Timestamp::now();
+        self.memory.failures = self.memory.failures.saturating_add(1);
+        self.memory.not_before = now.checked_add(wait).ok();
+        self.tell_failure(view, error.to_string());
+        self.wait(self.memory.not_before, now).await;
+    }
+
+    fn tell_failure(&self, view: &InstanceView, message: String) {
+        self.shared.instances.observe(&self.id, |observed| {
+            observed.failure = Some(Failure {
+                wish: view.record.wish,
+                message,
+            });
+            if matches!(observed.status, Status::Pulling | Status::Creating) {
+                observed.status = Status::Stopped;
+            }
+        });
+    }
+
+    /// Waits until something happens, at the latest until the given time. A wake-up that came while
+    /// the worker was busy counts.
+    async fn wait(&self, until: Option<Timestamp>, now: Timestamp) {
+        match until {
+            None => self.wake.notified().await,
+            Some(until) => {
+                let wait = Duration::try_from(until.duration_since(now)).unwrap_or_default();
+                drop(timeout(wait, self.wake.notified()).await);
+            }
+        }
+    }
+
+    /// Pulls the image; given up as soon as it is no longer wanted.
+    async fn pull(&self, view: &InstanceView) -> Result<(), Error> {
+        self.show(Status::Pulling);
+        tokio::select! {
+            pulled = self.shared.images.pull(&view.record.image) => pulled,
+            () = self.until_superseded(view) => Ok(()),
+        }
+    }
+
+    async fn until_superseded(&self, view: &InstanceView) {
+        while self
+            .shared
+            .instances
+            .view(&self.id)
+            .is_ok_and(|v| v.record.wish == view.record.wish)
+        {
+            self.wake.notified().await;
+        }
+        // The wake-up was for the worker's loop as well.
+        self.wake.notify_one();
+    }
+
+    async fn create(&self, view: &InstanceView) -> Result<(), Error> {
+        self.show(Status::Creating);
+        let spec = self.spec(view).await?;
+        self.shared.engine.create(&spec).await?;
+        Ok(())
+    }
+
+    async fn spec(&self, view: &InstanceView) -> Result<ContainerSpec, Error> {
+        let record = &view.record;
+        let image = record.image.with_tag();
+        let exposed = self
+            .shared
+            .engine
+            .image(&image)
+            .await?
+            .unwrap_or_default()
+            .exposed_ports;
+        let app_port = app_port(&record.env, &exposed);
+        let mut env = Environment::from([("PORT".to_owned(), app_port.to_string())]);
+        env.extend(record.env.clone());
+        Ok(ContainerSpec {
+            name: format!("launcher-{}", record.id),
+            image,
+            env,
+            labels: BTreeMap::from([
+                (LABEL_INSTANCE.to_owned(), record.id.clone()),
+                (LABEL_OWNER.to_owned(), self.shared.launcher_id.clone()),
+            ]),
+            app_port,
+            bind_ip: self.shared.bind_ip,
+        })
+    }
+
+    fn show(&self, status: Status) {
+        self.shared
+            .instances
+            .observe(&self.id, |observed| observed.status = status);
+    }
+}
+
+/// `env.PORT` if the caller set it; else the port that the image exposes, if it exposes exactly one;
+/// else 8080.
+fn app_port(env: &Environment, exposed: &[u16]) -> u16 {
+    match (env.get("PORT").and_then(|port| port.parse().ok()), exposed) {
+        (Some(port), _) | (None, &[port]) => port,
+        _ => DEFAULT_APP_PORT,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_port_is_the_callers_then_the_images_then_8080() {
+        let port = |p: &str| Environment::from([("PORT".to_owned(), p.to_owned())]);
+        assert_eq!(app_port(&port("3000"), &[80]), 3000);
+        assert_eq!(app_port(&Environment::new(), &[80]), 80);
+        assert_eq!(app_port(&Environment::new(), &[80, 443]), 8080);
+        assert_eq!(app_port(&Environment::new(), &[]), 8080);
+    }
+}
