@@ -1,6 +1,5 @@
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -8,32 +7,32 @@ use http_body_util::Full;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 
 use crate::config::Config;
+use crate::progress::Progress;
 use crate::upstream::Connection;
 
 /// A request's body on its way to the upstream, frame by frame.
 pub(crate) enum RequestBody {
     Empty,
     Streamed(StreamedRequest),
+    /// Never sent, since the upstream has answered without wanting it. Stays unfinished: an error
+    /// would end the connection before the answer has been read.
+    Refused,
 }
 
 pub(crate) struct StreamedRequest {
     incoming: Incoming,
     progress: Progress,
-    /// Present until the body may be sent. Only reading `incoming` makes hyper send the client its
-    /// 100, so waiting here passes the upstream's decision on.
+    /// Present until the upstream has decided. Only reading `incoming` makes hyper send the client
+    /// its 100, so waiting here passes the decision on.
     hold: Option<Hold>,
 }
 
-pub(crate) type Hold = Pin<Box<dyn Future<Output = ()> + Send>>;
+/// Ends when it is known whether a body may be sent.
+pub(crate) type Hold = Pin<Box<dyn Future<Output = Verdict> + Send>>;
 
-/// Counts the frames of a body, so that who waits for an answer can tell a slow upload from silence.
-#[derive(Clone, Default)]
-pub(crate) struct Progress(Arc<AtomicUsize>);
-
-impl Progress {
-    pub(crate) fn frames(&self) -> usize {
-        self.0.load(Relaxed)
-    }
+pub(crate) enum Verdict {
+    Send,
+    Refuse,
 }
 
 impl RequestBody {
@@ -58,9 +57,17 @@ impl Body for RequestBody {
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        match self.get_mut() {
+        let body = self.get_mut();
+        match body {
             Self::Empty => Poll::Ready(None),
-            Self::Streamed(body) => body.poll_frame(context),
+            Self::Refused => Poll::Pending,
+            Self::Streamed(streamed) => match ready!(streamed.poll_hold(context)) {
+                Verdict::Send => streamed.poll_frame(context),
+                Verdict::Refuse => {
+                    *body = Self::Refused;
+                    Poll::Pending
+                }
+            },
         }
     }
 
@@ -68,6 +75,7 @@ impl Body for RequestBody {
         match self {
             Self::Empty => true,
             Self::Streamed(body) => body.incoming.is_end_stream(),
+            Self::Refused => false,
         }
     }
 
@@ -75,21 +83,27 @@ impl Body for RequestBody {
         match self {
             Self::Empty => SizeHint::with_exact(0),
             Self::Streamed(body) => body.incoming.size_hint(),
+            Self::Refused => SizeHint::default(),
         }
     }
 }
 
 impl StreamedRequest {
+    fn poll_hold(&mut self, context: &mut Context<'_>) -> Poll<Verdict> {
+        let Some(hold) = &mut self.hold else {
+            return Poll::Ready(Verdict::Send);
+        };
+        let verdict = ready!(hold.as_mut().poll(context));
+        self.hold = None;
+        Poll::Ready(verdict)
+    }
+
     fn poll_frame(
         &mut self,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        if let Some(hold) = &mut self.hold {
-            ready!(hold.as_mut().poll(context));
-            self.hold = None;
-        }
         let frame = ready!(Pin::new(&mut self.incoming).poll_frame(context));
-        self.progress.0.fetch_add(1, Relaxed);
+        self.progress.step();
         Poll::Ready(frame)
     }
 }
@@ -98,6 +112,12 @@ impl StreamedRequest {
 pub(crate) enum ResponseBody {
     Page(Full<Bytes>),
     Forwarded(ForwardedResponse),
+}
+
+impl ResponseBody {
+    pub(crate) fn empty() -> Self {
+        Self::Page(Full::default())
+    }
 }
 
 /// The upstream's answer. Its connection goes back to the pool when the body ended; if it did not,

@@ -31,6 +31,9 @@ pub struct Config {
     /// How long an upstream that was asked whether it wants a body (`Expect: 100-continue`) may
     /// leave that open before the body is sent anyway (RFC 9110 §10.1.1). Default: 1 s.
     pub continue_wait: Duration,
+    /// How long an upgraded connection may be silent after one side has said all it had to say.
+    /// While both sides are open it may be silent for ever. Default: 300 s.
+    pub half_closed: Duration,
     /// How long an unused connection to an upstream is kept for the next request. Below the 5 s after
     /// which Node closes its own, so that a request rarely meets a closing one. Default: 4 s.
     pub upstream_idle: Duration,
@@ -54,6 +57,7 @@ impl Default for Config {
             connect: Duration::from_secs(5),
             response: Duration::from_secs(120),
             continue_wait: Duration::from_secs(1),
+            half_closed: Duration::from_secs(300),
             upstream_idle: Duration::from_secs(4),
             max_idle_per_upstream: 64,
             max_connections: 16 * 1024,

@@ -1,16 +1,16 @@
 use std::io;
-use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::EXPECT;
 use http::{HeaderValue, Request, Response, StatusCode, Version};
 use hyper::body::{Body, Incoming};
 use thiserror::Error;
-use tokio::sync::Notify;
+use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use crate::body::{Hold, Progress, RequestBody};
+use crate::body::{Hold, RequestBody, Verdict};
 use crate::config::Config;
+use crate::progress::Progress;
 use crate::target;
 use crate::upstream::{Connection, Upstream};
 
@@ -70,7 +70,8 @@ async fn send(
     progress: &Progress,
     config: &Config,
 ) -> Result<(Response<Incoming>, Connection), (Failure, Unsent)> {
-    match in_time(connection.send(request), progress, config.response).await {
+    let answer = connection.send(request);
+    match progress.in_time(config.response, answer).await {
         Some(Ok(response)) => Ok((response, connection)),
         Some(Err(mut error)) => {
             let unsent = error.take_message();
@@ -85,24 +86,6 @@ async fn send(
             Err((failure, unsent))
         }
         None => Err((Failure::AnswerTimeout, None)),
-    }
-}
-
-/// Waits for `answer` as long as the request's body moves, and then for `limit`. `None` if that was
-/// not long enough.
-async fn in_time<T>(
-    answer: impl Future<Output = T>,
-    progress: &Progress,
-    limit: Duration,
-) -> Option<T> {
-    let mut answer = std::pin::pin!(answer);
-    loop {
-        let frames_before = progress.frames();
-        match timeout(limit, &mut answer).await {
-            Ok(answer) => return Some(answer),
-            Err(_) if progress.frames() == frames_before => return None,
-            Err(_) => {}
-        }
     }
 }
 
@@ -124,19 +107,22 @@ fn expects_continue(expect: Option<&HeaderValue>) -> bool {
     expect.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
 }
 
-/// Ends when the upstream answers 100, so that the client is told to send its body when the upstream
-/// wants it, and not at all when the upstream refuses.
+/// Waits for the upstream's decision, so that the client is told to send its body when the upstream
+/// wants it, and not at all when the upstream answers at once.
 fn until_continue(request: &mut Request<()>, wait: Duration) -> Hold {
-    let asked_to_continue = Arc::new(Notify::new());
-    let asked = Arc::clone(&asked_to_continue);
+    let (wanted, mut decision) = mpsc::channel(1);
+    // hyper drops this, and the sender in it, with the head of the final answer.
     hyper::ext::on_informational(request, move |answer| {
         if answer.status() == StatusCode::CONTINUE {
-            asked_to_continue.notify_one();
+            let _ = wanted.try_send(());
         }
     });
-    // Not every server knows the expectation: after a while the body is sent unasked.
     Box::pin(async move {
-        let _ = timeout(wait, asked.notified()).await;
+        match timeout(wait, decision.recv()).await {
+            Ok(None) => Verdict::Refuse,
+            // Not every server knows the expectation: after a while the body is sent unasked.
+            Ok(Some(())) | Err(_) => Verdict::Send,
+        }
     })
 }
 

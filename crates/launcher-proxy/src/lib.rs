@@ -33,6 +33,7 @@ mod forward;
 mod head_timer;
 mod headers;
 mod pages;
+mod progress;
 mod proxy;
 mod route_table;
 mod service;

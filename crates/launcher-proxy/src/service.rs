@@ -75,6 +75,8 @@ impl Client {
         if status == StatusCode::SWITCHING_PROTOCOLS {
             let client = client.ok_or(Failure::UnaskedUpgrade)?;
             self.relay(client, hyper::upgrade::on(&mut response));
+            connection.switch();
+            return Ok(response.map(|_| ResponseBody::empty()));
         }
         let config = Arc::clone(config);
         Ok(response
@@ -84,11 +86,12 @@ impl Client {
     /// Relays in the background: hyper switches protocols after the 101 has been written.
     fn relay(&self, client: OnUpgrade, upstream: OnUpgrade) {
         let tasks = self.tasks.clone();
+        let config = Arc::clone(&self.shared.config);
         let open = Arc::clone(&self.open);
         self.tasks.spawn(async move {
             let _upgraded = open.upgraded();
             tokio::select! {
-                ended = upgrade::relay(client, upstream) => {
+                ended = upgrade::relay(client, upstream, &config) => {
                     if let Err(error) = ended {
                         tracing::debug!(%error, "an upgraded connection broke");
                     }

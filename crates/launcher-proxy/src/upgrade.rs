@@ -1,5 +1,6 @@
 use std::cell::RefCell;
 use std::io;
+use std::pin::pin;
 
 use bytes::Bytes;
 use hyper::upgrade::{OnUpgrade, Upgraded};
@@ -8,25 +9,46 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::net::tcp::{ReadHalf, WriteHalf};
 
+use crate::config::Config;
 use crate::head_timer::ClientIo;
+use crate::progress::Progress;
 
 /// Waits until both sides have switched protocols and passes bytes on, both ways, until both
-/// directions have ended. The end of one direction is passed on as such: the other may go on.
+/// directions have ended. The end of one direction is passed on as such, and the other may go on
+/// until it is silent for [`Config::half_closed`].
 ///
 /// # Errors
 ///
 /// When either connection breaks. Dropping the future closes both.
-pub(crate) async fn relay(client: OnUpgrade, upstream: OnUpgrade) -> io::Result<()> {
+pub(crate) async fn relay(
+    client: OnUpgrade,
+    upstream: OnUpgrade,
+    config: &Config,
+) -> io::Result<()> {
     let (client, upstream) = tokio::try_join!(client, upstream).map_err(io::Error::other)?;
     let (mut client, from_client) = client_stream(client)?;
     let (mut upstream, from_upstream) = upstream_stream(upstream)?;
     let (client_reads, client_writes) = client.split();
     let (upstream_reads, upstream_writes) = upstream.split();
-    tokio::try_join!(
-        pass_on(client_reads, upstream_writes, from_client),
-        pass_on(upstream_reads, client_writes, from_upstream),
-    )?;
-    Ok(())
+    let progress = Progress::default();
+    let mut there = pin!(pass_on(
+        client_reads,
+        upstream_writes,
+        from_client,
+        &progress
+    ));
+    let mut back = pin!(pass_on(
+        upstream_reads,
+        client_writes,
+        from_upstream,
+        &progress
+    ));
+    let limit = config.half_closed;
+    let rest = tokio::select! {
+        ended = there.as_mut() => ended.map(|()| progress.in_time(limit, back))?.await,
+        ended = back.as_mut() => ended.map(|()| progress.in_time(limit, there))?.await,
+    };
+    rest.unwrap_or(Ok(()))
 }
 
 /// The bare socket, and what hyper had read beyond the head.
@@ -49,11 +71,17 @@ fn unknown_stream() -> io::Error {
 }
 
 /// Copies to the end of `from` and passes the end on.
-async fn pass_on(from: ReadHalf<'_>, mut to: WriteHalf<'_>, first: Bytes) -> io::Result<()> {
+async fn pass_on(
+    from: ReadHalf<'_>,
+    mut to: WriteHalf<'_>,
+    first: Bytes,
+    progress: &Progress,
+) -> io::Result<()> {
     to.write_all(&first).await?;
     drop(first);
     loop {
         from.readable().await?;
+        progress.step();
         match pass_on_once(&from, &to)? {
             Passed::All => {}
             Passed::AllBut(rest) => to.write_all(&rest).await?,

@@ -9,6 +9,7 @@ use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
 use tokio::net::TcpStream;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::body::RequestBody;
 use crate::config::Config;
@@ -33,8 +34,14 @@ pub(crate) struct Address {
 }
 
 struct Idle {
-    sender: SendRequest<RequestBody>,
+    connection: Open,
     since: Instant,
+}
+
+/// Closed when dropped, even in the middle of a request's body.
+struct Open {
+    sender: SendRequest<RequestBody>,
+    task: AbortOnDropHandle<()>,
 }
 
 impl Upstream {
@@ -72,13 +79,10 @@ impl Upstream {
         idle.drain(..expired);
         // The youngest is the least likely to be closed by the other side just now. One that is not
         // ready is still busy with a request's body that outlived its answer: not worth waiting for.
-        let sender = std::iter::from_fn(|| idle.pop())
-            .find(|idle| idle.sender.is_ready())?
-            .sender;
-        Some(Connection {
-            sender,
-            upstream: self.clone(),
-        })
+        let open = std::iter::from_fn(|| idle.pop())
+            .map(|idle| idle.connection)
+            .find(|connection| connection.sender.is_ready())?;
+        Some(self.in_use(open))
     }
 
     /// A new connection. The caller limits the time.
@@ -89,17 +93,18 @@ impl Upstream {
             .handshake(TokioIo::new(stream))
             .await
             .map_err(io::Error::other)?;
-        // The task ends when the connection does, and that when its sender is dropped: with the
-        // request that uses it, or with the pool of an upstream that no table names any more.
-        tokio::spawn(async move {
+        let task = tokio::spawn(async move {
             if let Err(error) = connection.with_upgrades().await {
                 tracing::debug!(%error, "connection to an upstream ended");
             }
         });
-        Ok(Connection {
-            sender,
-            upstream: self.clone(),
-        })
+        let task = AbortOnDropHandle::new(task);
+        Ok(self.in_use(Open { sender, task }))
+    }
+
+    fn in_use(&self, open: Open) -> Connection {
+        let upstream = self.clone();
+        Connection { open, upstream }
     }
 
     #[cfg(test)]
@@ -131,9 +136,9 @@ impl fmt::Display for Upstream {
     }
 }
 
-/// One connection to an upstream, in use by one request.
+/// One connection to an upstream, in use by one request; closed when dropped.
 pub(crate) struct Connection {
-    sender: SendRequest<RequestBody>,
+    open: Open,
     upstream: Upstream,
 }
 
@@ -146,21 +151,24 @@ impl Connection {
         &mut self,
         request: Request<RequestBody>,
     ) -> Result<Response<Incoming>, Box<SendError>> {
-        self.sender
-            .try_send_request(request)
-            .await
-            .map_err(Box::new)
+        let answer = self.open.sender.try_send_request(request);
+        answer.await.map_err(Box::new)
     }
 
     /// Keeps the connection for the next request, once this one's answer has been read to its end.
     pub(crate) fn release(self, config: &Config) {
         let mut idle = self.upstream.inner.idle.lock();
-        if !self.sender.is_closed() && idle.len() < config.max_idle_per_upstream {
+        if !self.open.sender.is_closed() && idle.len() < config.max_idle_per_upstream {
             idle.push(Idle {
-                sender: self.sender,
+                connection: self.open,
                 since: Instant::now(),
             });
         }
+    }
+
+    /// Leaves the connection to the protocol it was upgraded to.
+    pub(crate) fn switch(self) {
+        self.open.task.detach();
     }
 }
 
