@@ -1,0 +1,257 @@
+//! Opens archives, reads them once to the very end, and tells what they are.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, BufReader, Cursor, Read, Seek};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use flate2::read::MultiGzDecoder;
+
+use super::bundle::{self, Bundle, BundleInfo};
+use super::error::{SourceError, shown};
+use super::format;
+use super::tar_reader::{BLOCK, Entry, EntryKind, TarReader};
+use super::tree::{Tree, clean};
+
+/// Largest file of a bundle that is read into memory (lock files are the largest), in bytes.
+const MAX_CAPTURED: u64 = 8 * 1024 * 1024;
+/// Archives that unpack to less are no bombs, whatever their ratio.
+const HARMLESS_BYTES: u64 = 64 * 1024 * 1024;
+
+/// How much an archive may unpack to.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Entries, folders that are only implied included.
+    pub entries: u64,
+    /// Bytes after unpacking, headers included.
+    pub unpacked_bytes: u64,
+    /// Unpacked bytes per packed byte. Gzip reaches 1000 for zeros; Meteor bundles have 3 to 6.
+    pub ratio: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            entries: 500_000,
+            unpacked_bytes: 8 * 1024 * 1024 * 1024,
+            ratio: 100,
+        }
+    }
+}
+
+/// What can be made of an archive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Kind {
+    /// A build context with its own Dockerfile.
+    Dockerfile,
+    /// A bundle as `meteor build` makes it.
+    MeteorBundle(BundleInfo),
+}
+
+/// The result of the validating pass.
+pub(super) enum Found {
+    Dockerfile,
+    MeteorBundle(Box<Bundle>),
+}
+
+/// Everything one pass learns about an archive.
+pub(super) struct Scan {
+    pub(super) tree: Tree,
+    /// Content of the files named in [`bundle::CAPTURED`], by path.
+    pub(super) captured: HashMap<String, Vec<u8>>,
+    /// An entry of `bundle/` that shares its content with one beside it, which a context leaves out.
+    pub(super) shared_outside: Option<String>,
+    meteor_source: bool,
+    deeper_dockerfile: Option<String>,
+}
+
+/// An unpacking reader over an archive on disk.
+pub(super) type Unpacked = TarReader<Metered<Box<dyn Read + Send>>>;
+
+/// Reads the whole archive and decides what it is.
+///
+/// # Errors
+///
+/// Says in words what the archive is instead, where it is damaged, or which entry is refused.
+pub(super) fn inspect(
+    file: &File,
+    limits: &Limits,
+    architecture: &str,
+    cancelled: Arc<AtomicBool>,
+) -> Result<Found, SourceError> {
+    let mut reader = open(file, limits, cancelled)?;
+    let scan = Scan::read(&mut reader, limits)?;
+    scan.classify(architecture)
+}
+
+/// Opens an archive at its start, plain or gzip by its first bytes.
+pub(super) fn open(
+    file: &File,
+    limits: &Limits,
+    cancelled: Arc<AtomicBool>,
+) -> Result<Unpacked, SourceError> {
+    let local = |cause| SourceError::Local {
+        action: "read the archive",
+        cause,
+    };
+    let mut packed = file.try_clone().map_err(local)?;
+    packed.rewind().map_err(local)?;
+    let packed_bytes = packed.metadata().map_err(local)?.len();
+    if packed_bytes == 0 {
+        return Err(SourceError::Empty);
+    }
+    let mut packed = BufReader::with_capacity(64 * 1024, packed);
+    let head = read_head(&mut packed)?;
+    let packed = Cursor::new(head.clone()).chain(packed);
+    let (head, unpacked): (Vec<u8>, Box<dyn Read + Send>) = if format::is_gzip(&head) {
+        let mut unpacked = MultiGzDecoder::new(packed);
+        let head = read_head(&mut unpacked)?;
+        (head.clone(), Box::new(Cursor::new(head).chain(unpacked)))
+    } else {
+        (head, Box::new(packed))
+    };
+    format::expect_tar(&head)?;
+    let allowed = Allowed::new(packed_bytes, limits);
+    Ok(TarReader::new(Metered {
+        inner: unpacked,
+        allowed,
+        read: 0,
+        cancelled,
+    }))
+}
+
+fn read_head(reader: &mut impl Read) -> Result<Vec<u8>, SourceError> {
+    let mut head = Vec::with_capacity(BLOCK);
+    reader
+        .take(BLOCK as u64)
+        .read_to_end(&mut head)
+        .map_err(SourceError::from_read)?;
+    Ok(head)
+}
+
+impl Scan {
+    fn read(reader: &mut Unpacked, limits: &Limits) -> Result<Self, SourceError> {
+        let mut scan = Self {
+            tree: Tree::new(limits.entries),
+            captured: HashMap::new(),
+            shared_outside: None,
+            meteor_source: false,
+            deeper_dockerfile: None,
+        };
+        while let Some(entry) = reader.next_entry()? {
+            let path = clean(&entry.path)?;
+            scan.tree.add(&path, &entry.kind)?;
+            scan.take_hints(&path, &entry.kind);
+            scan.capture(path, &entry, reader)?;
+        }
+        scan.tree.check_links()?;
+        Ok(scan)
+    }
+
+    fn take_hints(&mut self, path: &str, kind: &EntryKind) {
+        if let EntryKind::Hardlink(target) = kind
+            && path.starts_with("bundle/")
+            && !clean(target).is_ok_and(|target| target.starts_with("bundle/"))
+        {
+            self.shared_outside = Some(path.to_owned());
+        }
+        let below_top = path.split_once('/').map_or("", |(_, rest)| rest);
+        self.meteor_source |= path == ".meteor/release" || below_top == ".meteor/release";
+        if self.deeper_dockerfile.is_none() && path.ends_with("/Dockerfile") {
+            self.deeper_dockerfile = Some(shown(path));
+        }
+    }
+
+    fn capture(
+        &mut self,
+        path: String,
+        entry: &Entry,
+        reader: &mut impl Read,
+    ) -> Result<(), SourceError> {
+        let inside = path.strip_prefix("bundle/").unwrap_or(&path);
+        if entry.kind != EntryKind::File || !bundle::CAPTURED.contains(&inside) {
+            return Ok(());
+        }
+        let mut content = Vec::new();
+        if entry.size <= MAX_CAPTURED {
+            reader
+                .read_to_end(&mut content)
+                .map_err(SourceError::from_read)?;
+        }
+        // A larger one is kept as empty, which no reader of a bundle's files takes for valid.
+        self.captured.insert(path, content);
+        Ok(())
+    }
+
+    fn classify(self, architecture: &str) -> Result<Found, SourceError> {
+        if self.tree.is_empty() {
+            return Err(SourceError::Empty);
+        }
+        if self.tree.has_file("Dockerfile") {
+            return Ok(Found::Dockerfile);
+        }
+        if let Some(root) = bundle::find_root(&self.tree) {
+            let bundle = Bundle::read(&self, root, architecture)?;
+            return Ok(Found::MeteorBundle(Box::new(bundle)));
+        }
+        if self.meteor_source {
+            return Err(SourceError::MeteorSource);
+        }
+        Err(SourceError::NoDockerfile {
+            found: self.deeper_dockerfile,
+        })
+    }
+}
+
+/// How many bytes may come out, and what to say when more do.
+struct Allowed {
+    bytes: u64,
+    what: &'static str,
+    limit: u64,
+}
+
+impl Allowed {
+    fn new(packed_bytes: u64, limits: &Limits) -> Self {
+        let by_ratio = packed_bytes
+            .saturating_mul(limits.ratio)
+            .max(HARMLESS_BYTES);
+        if by_ratio < limits.unpacked_bytes {
+            let what = "unpacked bytes for each of its bytes, like an archive bomb";
+            return Self {
+                bytes: by_ratio,
+                what,
+                limit: limits.ratio,
+            };
+        }
+        let bytes = limits.unpacked_bytes;
+        Self {
+            bytes,
+            what: "bytes when unpacked",
+            limit: bytes,
+        }
+    }
+}
+
+/// Counts what is read, and stops when it is too much or nobody waits for it any more.
+pub(super) struct Metered<R> {
+    inner: R,
+    allowed: Allowed,
+    read: u64,
+    cancelled: Arc<AtomicBool>,
+}
+
+impl<R: Read> Read for Metered<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.cancelled.load(Ordering::Relaxed) {
+            return Err(SourceError::Cancelled.into());
+        }
+        let count = self.inner.read(buffer)?;
+        self.read += count as u64;
+        if self.read > self.allowed.bytes {
+            let Allowed { what, limit, .. } = self.allowed;
+            return Err(SourceError::Limit { what, limit }.into());
+        }
+        Ok(count)
+    }
+}

@@ -1,0 +1,325 @@
+//! What is understood of archives: which kind they are, and what a bundle says about itself.
+
+use super::kit::{
+    TARBALL, Tar, content, context, gzip, kind, options, prepare, prepare_with, refusal,
+};
+use crate::source::{BundleInfo, Kind, NodeImage, Options};
+
+const SERVER: &str = "bundle/programs/server";
+
+fn info(archive: Tar) -> BundleInfo {
+    match kind(&archive.build()) {
+        Kind::MeteorBundle(info) => info,
+        Kind::Dockerfile => panic!("not taken for a bundle"),
+    }
+}
+
+/// A bundle whose star.json is this one.
+fn with_star(star: &str) -> Tar {
+    Tar::default()
+        .file("bundle/main.js", "")
+        .file("bundle/star.json", star)
+        .file("bundle/programs/server/package.json", "{}")
+}
+
+fn with_package(package: &str) -> Tar {
+    Tar::default()
+        .bundle_without_package()
+        .file(&format!("{SERVER}/package.json"), package)
+}
+
+fn dockerfile_of(archive: Tar) -> String {
+    content(&context(prepare(&archive.build()).unwrap()), "Dockerfile")
+}
+
+#[test]
+fn a_dockerfile_at_the_root_decides() {
+    for path in ["Dockerfile", "./Dockerfile"] {
+        let data = Tar::default()
+            .dir("./")
+            .file(path, "FROM scratch\n")
+            .build();
+        assert_eq!(kind(&data), Kind::Dockerfile);
+        assert_eq!(kind(&gzip(&data)), Kind::Dockerfile);
+    }
+    assert_eq!(
+        kind(&Tar::default().bundle().file("Dockerfile", "").build()),
+        Kind::Dockerfile
+    );
+}
+
+#[test]
+fn a_bundle_is_understood() {
+    let expected = BundleInfo {
+        meteor_release: Some("METEOR@3.3".to_owned()),
+        node_version: Some("22.16.0".to_owned()),
+        npm_version: Some("10.9.2".to_owned()),
+        node_major: 22,
+        carries_node_modules: false,
+    };
+    assert_eq!(info(Tar::default().bundle()), expected);
+}
+
+#[test]
+fn a_bundle_is_found_wherever_its_archive_was_made() {
+    let star = r#"{"nodeVersion": "20.0.0"}"#;
+    for root in ["./bundle/", "./", ""] {
+        let archive = Tar::default()
+            .file(&format!("{root}main.js"), "")
+            .file(&format!("{root}star.json"), star)
+            .file(&format!("{root}programs/server/package.json"), "{}");
+        assert_eq!(info(archive.clone()).node_major, 20, "{root:?}");
+        let context = context(prepare(&archive.build()).unwrap());
+        assert_eq!(content(&context, "bundle/star.json"), star, "{root:?}");
+    }
+}
+
+#[test]
+fn the_node_is_found_by_every_means() {
+    for (star, txt, expected) in [
+        (r#"{"nodeVersion": "14.21.4"}"#, Some("v8.17.0"), 14),
+        (r#"{"meteorRelease": "METEOR@1.8.1"}"#, Some("v8.15.1\n"), 8),
+        ("{}", Some("v12.22.1"), 12),
+        (r#"{"meteorRelease": "METEOR@3.3"}"#, None, 22),
+        (r#"{"meteorRelease": "METEOR@3.1-rc.0"}"#, None, 22),
+        (r#"{"meteorRelease": "METEOR@3.0.4"}"#, None, 20),
+        (r#"{"meteorRelease": "METEOR@2.16"}"#, None, 14),
+        (r#"{"meteorRelease": "METEOR@2.2"}"#, None, 12),
+        (r#"{"meteorRelease": "METEOR@1.12"}"#, None, 12),
+        (r#"{"meteorRelease": "METEOR@1.8.1"}"#, None, 8),
+        (r#"{"meteorRelease": "METEOR@1.5.2"}"#, None, 4),
+        (r#"{"meteorRelease": "4.0"}"#, None, 22),
+        (
+            r#"{"meteorRelease": "METEOR@3.0", "nodeVersion": "\nRUN x"}"#,
+            None,
+            20,
+        ),
+    ] {
+        let archive = with_star(star);
+        let archive = match txt {
+            Some(text) => archive.file("bundle/.node_version.txt", text),
+            None => archive,
+        };
+        assert_eq!(info(archive).node_major, expected, "{star} {txt:?}");
+    }
+}
+
+#[test]
+fn a_node_that_cannot_be_had_is_named() {
+    for star in [
+        "{}",
+        r#"{"meteorRelease": "none"}"#,
+        r#"{"nodeVersion": "latest"}"#,
+    ] {
+        assert!(
+            refusal(&with_star(star).build()).contains("does not say which Node"),
+            "{star}"
+        );
+    }
+    let old = with_star(r#"{"nodeVersion": "0.10.48"}"#).build();
+    assert!(
+        refusal(&old).contains("needs Node 0.10.48"),
+        "{}",
+        refusal(&old)
+    );
+    assert!(
+        refusal(&with_star(r#"{"meteorRelease": "METEOR@1.2"}"#).build()).contains("Node 0.10")
+    );
+}
+
+#[test]
+fn other_architectures_are_refused() {
+    let star = |arch: &str| {
+        let programs = format!(r#"[{{"arch": "web.browser"}}, {{"arch": "{arch}"}}]"#);
+        with_star(&format!(
+            r#"{{"nodeVersion": "22.1.0", "programs": {programs}}}"#
+        ))
+        .build()
+    };
+    for arch in ["os.linux.x86_64", "os.linux", "os", "web.cordova"] {
+        assert!(prepare(&star(arch)).is_ok(), "{arch}");
+    }
+    for arch in [
+        "os.osx.arm64",
+        "os.osx.x86_64",
+        "os.linux.aarch64",
+        "os.windows.x86_64",
+    ] {
+        let text = refusal(&star(arch));
+        assert!(
+            text.contains(arch) && text.contains("os.linux.x86_64"),
+            "{text}"
+        );
+    }
+    let arm = Options {
+        architecture: "os.linux.aarch64".to_owned(),
+        ..options()
+    };
+    assert!(prepare_with(&star("os.linux.aarch64"), &arm).is_ok());
+    assert!(prepare_with(&star("os.linux.x86_64"), &arm).is_err());
+}
+
+#[test]
+fn what_is_missing_is_named() {
+    for (archive, missing) in [
+        (
+            Tar::default()
+                .file("bundle/star.json", "{}")
+                .file("bundle/main.js", ""),
+            "bundle/programs/server/package.json is missing",
+        ),
+        (
+            Tar::default()
+                .file("bundle/main.js", "")
+                .file("bundle/programs/server/package.json", "{}"),
+            "bundle/star.json is missing",
+        ),
+        (
+            Tar::default().file("bundle/star.json", "{}"),
+            "bundle/main.js, bundle/programs/server/package.json are missing",
+        ),
+        (
+            Tar::default().file("bundle/programs/server/boot.js", ""),
+            "bundle/star.json, ",
+        ),
+    ] {
+        assert!(refusal(&archive.build()).contains(missing), "{missing}");
+    }
+}
+
+#[test]
+fn files_that_are_not_what_they_should_be_are_named() {
+    for star in ["", "[]", "nonsense", "{\"programs\": 3}"] {
+        assert!(
+            refusal(&with_star(star).build()).contains("star.json is not valid"),
+            "{star}"
+        );
+    }
+    let text = refusal(&with_package("nonsense").build());
+    assert!(
+        text.contains("programs/server/package.json is not valid JSON"),
+        "{text}"
+    );
+    let linked = Tar::default()
+        .bundle_without_package()
+        .file("bundle/p.json", "{}")
+        .symlink("bundle/programs/server/package.json", "../../p.json");
+    assert!(refusal(&linked.build()).contains("is a link, not a file"));
+    let shared = Tar::default()
+        .file("x", "")
+        .bundle()
+        .hardlink("bundle/x", "x");
+    assert!(refusal(&shared.build()).contains("outside of the bundle"));
+}
+
+#[test]
+fn things_that_are_no_bundle_are_named() {
+    let source = Tar::default()
+        .file("app/.meteor/release", "METEOR@3.3\n")
+        .file("app/main.js", "");
+    assert!(refusal(&source.build()).contains("source tree of a Meteor app"));
+    let at_root = Tar::default()
+        .file(".meteor/release", "")
+        .file("client/main.js", "");
+    assert!(refusal(&at_root.build()).contains("source tree of a Meteor app"));
+    let deeper = Tar::default().file("app/Dockerfile", "").build();
+    assert!(refusal(&deeper).ends_with("; \"app/Dockerfile\" is not at the root"));
+    let text = refusal(&Tar::default().file("readme", "").build());
+    assert!(
+        text.ends_with("no Dockerfile at its root and is not a Meteor bundle"),
+        "{text}"
+    );
+}
+
+#[test]
+fn npm_runs_in_a_layer_of_its_own_where_that_is_enough() {
+    let layered = |text: &str| text.contains("COPY") && text.contains("npm-rebuild.j[s]");
+    assert!(layered(&dockerfile_of(Tar::default().bundle())));
+    for package in [
+        r#"{"scripts": {"postinstall": "node setup.js"}}"#,
+        r#"{"scripts": {"install": "node other.js"}}"#,
+        r#"{"dependencies": {"x": "file:../x"}}"#,
+        r#"{"dependencies": {"x": "./x"}}"#,
+        r#"{"workspaces": ["x"]}"#,
+    ] {
+        let text = dockerfile_of(with_package(package));
+        assert!(text.contains("npm install") && !layered(&text), "{package}");
+    }
+    let lock = r#"{"packages": {"node_modules/x": {"resolved": "file:../x"}}}"#;
+    let locked = with_package("{}").file(&format!("{SERVER}/npm-shrinkwrap.json"), lock);
+    assert!(!layered(&dockerfile_of(locked)));
+}
+
+#[test]
+fn carried_packages_are_not_installed_again() {
+    let package = r#"{"dependencies": {"semver": "7.6.3", "@types/x": "1.0.0"}}"#;
+    let module = |name: &str| format!("{SERVER}/node_modules/{name}/package.json");
+    let part = with_package(package).file(&module("semver"), "{}");
+    let whole = part.clone().file(&module("@types/x"), "{}");
+    assert!(info(whole.clone()).carries_node_modules);
+    let text = dockerfile_of(whole);
+    assert!(
+        !text.contains("npm install") && !text.contains("RUN"),
+        "{text}"
+    );
+
+    assert!(!info(part.clone()).carries_node_modules);
+    let text = dockerfile_of(part.clone());
+    assert!(
+        text.contains("npm install") && !text.contains("npm-rebuild.j[s]"),
+        "{text}"
+    );
+    let notes = prepare(&part.build()).unwrap().notes().join("\n");
+    assert!(
+        notes.contains("some of its packages are in the archive"),
+        "{notes}"
+    );
+
+    let store = format!("{SERVER}/node_modules/.store/semver");
+    let linked = with_package(r#"{"dependencies": {"semver": "7.6.3"}}"#)
+        .file(&format!("{store}/package.json"), "{}")
+        .symlink(&format!("{SERVER}/node_modules/semver"), ".store/semver");
+    assert!(info(linked).carries_node_modules);
+}
+
+#[test]
+fn the_remote_tarball_is_replaced_and_noted() {
+    let prepared = prepare(&Tar::default().bundle().build()).unwrap();
+    let notes = prepared.notes().join("\n");
+    assert!(
+        notes.contains("source-map-support is taken as version 0.4.18"),
+        "{notes}"
+    );
+    assert!(notes.contains("METEOR@3.3 for Node 22"), "{notes}");
+    let context = context(prepared);
+    for file in ["package.json", "npm-shrinkwrap.json"] {
+        let text = content(&context, &format!("{SERVER}/{file}"));
+        assert!(
+            text.contains("\"0.4.18\"") && !text.contains(TARBALL),
+            "{text}"
+        );
+    }
+    let plain = prepare(&with_package("{}").build()).unwrap();
+    assert!(!plain.notes().join("\n").contains("source-map-support"));
+}
+
+#[test]
+fn the_configured_base_image_is_used() {
+    let node_image = NodeImage::parse("registry.test:5000/node:{major}").unwrap();
+    let options = Options {
+        node_image,
+        ..options()
+    };
+    let prepared = prepare_with(&with_star(r#"{"nodeVersion": "8.17.0"}"#).build(), &options);
+    let prepared = prepared.unwrap();
+    assert!(
+        prepared
+            .notes()
+            .contains(&"base image registry.test:5000/node:8".to_owned())
+    );
+    let text = content(&context(prepared), "Dockerfile");
+    assert!(
+        text.contains("ARG NODE_IMAGE=registry.test:5000/node:8\n"),
+        "{text}"
+    );
+}

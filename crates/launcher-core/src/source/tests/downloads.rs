@@ -1,0 +1,382 @@
+//! Downloads from servers on loopback that answer what a script says, byte by byte.
+
+use std::io::{Read, Seek};
+use std::path::Path;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+
+use crate::source::{FetchOptions, Fetched, Fetcher, SourceError};
+
+/// What a server does after it got a request.
+#[derive(Clone)]
+enum Answer {
+    /// Sends this and closes.
+    Send(String),
+    /// Sends this and then nothing more, without closing.
+    Stall(String),
+}
+
+/// A server that gives every request the same answer, and tells what it was asked.
+struct Server {
+    port: u16,
+    requests: mpsc::UnboundedReceiver<String>,
+}
+
+impl Server {
+    async fn start(answer: impl Fn(u16) -> Answer) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let answer = answer(port);
+        let (sender, requests) = mpsc::unbounded_channel();
+        tokio::spawn(async move {
+            loop {
+                let (mut socket, _) = listener.accept().await.unwrap();
+                let (answer, sender) = (answer.clone(), sender.clone());
+                tokio::spawn(async move {
+                    let mut request = vec![0; 16 * 1024];
+                    let count = socket.read(&mut request).await.unwrap();
+                    let _ = sender.send(String::from_utf8_lossy(&request[..count]).into_owned());
+                    let (Answer::Send(text) | Answer::Stall(text)) = &answer;
+                    // The client may be gone before everything was sent.
+                    let _ = socket.write_all(text.as_bytes()).await;
+                    if matches!(answer, Answer::Stall(_)) {
+                        std::future::pending::<()>().await;
+                    }
+                });
+            }
+        });
+        Self { port, requests }
+    }
+
+    fn url(&self) -> String {
+        format!(
+            "http://user:hunter2@127.0.0.1:{}/app.tar.gz?token=hunter2",
+            self.port
+        )
+    }
+}
+
+fn ok(headers: &str, body: &str) -> Answer {
+    Answer::Send(format!("HTTP/1.1 200 OK\r\n{headers}\r\n{body}"))
+}
+
+fn options() -> FetchOptions {
+    FetchOptions {
+        allow_private: true,
+        ..FetchOptions::default()
+    }
+}
+
+async fn fetch_with(
+    url: &str,
+    options: FetchOptions,
+    directory: &Path,
+) -> Result<Fetched, SourceError> {
+    Fetcher::new(options)
+        .unwrap()
+        .fetch(url, directory, |_, _| {})
+        .await
+}
+
+/// The error's text, after checking that it holds no secret and that nothing is left on disk.
+async fn failure_of(url: &str, options: FetchOptions) -> String {
+    let directory = tempfile::tempdir().unwrap();
+    let error = fetch_with(url, options, directory.path())
+        .await
+        .unwrap_err();
+    assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
+    for text in [error.to_string(), format!("{error:?}")] {
+        assert!(
+            !text.contains("hunter2") && !text.contains("user"),
+            "{text}"
+        );
+        assert!(!text.contains(directory.path().to_str().unwrap()), "{text}");
+    }
+    error.to_string()
+}
+
+async fn failure(answer: Answer, options: FetchOptions) -> String {
+    let server = Server::start(|_| answer.clone()).await;
+    failure_of(&server.url(), options).await
+}
+
+#[tokio::test]
+async fn an_archive_is_saved_whole() {
+    let body = "x".repeat(300_000);
+    let mut server = Server::start(|_| ok("Content-Length: 300000\r\n", &body)).await;
+    let directory = tempfile::tempdir().unwrap();
+    let seen = Mutex::new(Vec::new());
+    let progress = |received, expected| seen.lock().unwrap().push((received, expected));
+    let fetcher = Fetcher::new(options()).unwrap();
+    let mut fetched = fetcher
+        .fetch(&server.url(), directory.path(), progress)
+        .await
+        .unwrap();
+
+    let mut content = String::new();
+    fetched.file.rewind().unwrap();
+    fetched.file.read_to_string(&mut content).unwrap();
+    assert!(content == body && fetched.bytes == 300_000);
+    let seen = seen.into_inner().unwrap();
+    assert!(seen.is_sorted());
+    assert_eq!(seen.last(), Some(&(300_000, Some(300_000))));
+    assert_eq!(
+        std::fs::read_dir(directory.path()).unwrap().count(),
+        0,
+        "the file has no name"
+    );
+
+    let request = server.requests.recv().await.unwrap();
+    assert!(
+        request.starts_with("GET /app.tar.gz?token=hunter2 HTTP/1.1\r\n"),
+        "{request}"
+    );
+    assert!(
+        request.contains("authorization: Basic dXNlcjpodW50ZXIy"),
+        "{request}"
+    );
+}
+
+#[tokio::test]
+async fn chunked_answers_are_taken() {
+    let body = "3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n";
+    let server = Server::start(|_| ok("Transfer-Encoding: chunked\r\n", body)).await;
+    let directory = tempfile::tempdir().unwrap();
+    let fetched = fetch_with(&server.url(), options(), directory.path())
+        .await
+        .unwrap();
+    assert_eq!(fetched.bytes, 5);
+}
+
+#[tokio::test]
+async fn other_answers_are_told_with_their_status() {
+    for status in [
+        "404 Not Found",
+        "204 No Content",
+        "206 Partial Content",
+        "500 Oops",
+        "304 Not Modified",
+    ] {
+        let answer = Answer::Send(format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n"));
+        let text = failure(answer, options()).await;
+        assert!(
+            text.contains(&format!("/app.tar.gz answered {}", &status[..3])),
+            "{text}"
+        );
+    }
+    let text = failure(
+        Answer::Send("SSH-2.0-OpenSSH_9.2\r\n".to_owned()),
+        options(),
+    )
+    .await;
+    assert!(text.contains("could not be fetched"), "{text}");
+}
+
+#[tokio::test]
+async fn redirects_are_followed_five_times() {
+    let target = Server::start(|_| ok("Content-Length: 2\r\n", "ok")).await;
+    let location = |to: &str| {
+        Answer::Send(format!(
+            "HTTP/1.1 302 Found\r\nLocation: {to}\r\nContent-Length: 0\r\n\r\n"
+        ))
+    };
+    let mut next = target.port;
+    for _ in 0..5 {
+        next = Server::start(|_| location(&format!("http://127.0.0.1:{next}/x")))
+            .await
+            .port;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let url = format!("http://127.0.0.1:{next}/");
+    assert_eq!(
+        fetch_with(&url, options(), directory.path())
+            .await
+            .unwrap()
+            .bytes,
+        2
+    );
+
+    let sixth = Server::start(|_| location(&format!("http://127.0.0.1:{next}/x"))).await;
+    assert!(
+        failure_of(&sixth.url(), options())
+            .await
+            .contains("redirects more than 5 times")
+    );
+    let circle = Server::start(|port| location(&format!("http://127.0.0.1:{port}/"))).await;
+    assert!(
+        failure_of(&circle.url(), options())
+            .await
+            .contains("redirects more than 5 times")
+    );
+}
+
+#[tokio::test]
+async fn redirects_elsewhere_are_refused() {
+    for target in [
+        "file:///etc/passwd",
+        "ftp://127.0.0.1/x",
+        "http://",
+        "data:text/plain,x",
+    ] {
+        let answer =
+            format!("HTTP/1.1 301 Moved\r\nLocation: {target}\r\nContent-Length: 0\r\n\r\n");
+        let text = failure(Answer::Send(answer), options()).await;
+        assert!(
+            text.contains("redirects to something that is not a usable URL"),
+            "{text}"
+        );
+    }
+    let text = failure(
+        Answer::Send("HTTP/1.1 302 Found\r\n\r\n".to_owned()),
+        options(),
+    )
+    .await;
+    assert!(text.contains("answered 302"), "{text}");
+}
+
+#[tokio::test]
+async fn private_addresses_are_refused_before_anything_is_sent() {
+    let mut server = Server::start(|_| ok("Content-Length: 0\r\n", "")).await;
+    let guarded = FetchOptions {
+        allow_private: false,
+        ..options()
+    };
+    for host in [
+        "127.0.0.1",
+        "localhost",
+        "[::1]",
+        "[::ffff:127.0.0.1]",
+        "2130706433",
+        "0",
+    ] {
+        let url = format!("http://user:hunter2@{host}:{}/x", server.port);
+        let text = failure_of(&url, guarded.clone()).await;
+        assert!(
+            text.contains("private or otherwise reserved address range"),
+            "{host}: {text}"
+        );
+    }
+    let url = "http://169.254.169.254/latest/meta-data/";
+    assert!(
+        failure_of(url, guarded)
+            .await
+            .starts_with("169.254.169.254 is in a private")
+    );
+    assert!(
+        server.requests.try_recv().is_err(),
+        "the server was reached"
+    );
+}
+
+#[tokio::test]
+async fn redirects_to_private_addresses_are_refused() {
+    // The first hop is as if it were public: it is asked for by a client that allows its address.
+    let mut inner = Server::start(|_| ok("Content-Length: 0\r\n", "")).await;
+    let guarded = Fetcher::new(FetchOptions {
+        allow_private: false,
+        ..options()
+    })
+    .unwrap();
+    let url = url::Url::parse(&format!("http://127.0.0.1:{}/", inner.port)).unwrap();
+    let error = guarded.request(&url).await.unwrap_err();
+    assert!(
+        matches!(error, SourceError::PrivateAddress { .. }),
+        "{error}"
+    );
+    assert!(inner.requests.try_recv().is_err(), "the server was reached");
+}
+
+#[tokio::test]
+async fn too_much_is_refused() {
+    let small = FetchOptions {
+        max_bytes: 1000,
+        ..options()
+    };
+    let body = "x".repeat(5000);
+    let announced = failure(ok("Content-Length: 5000\r\n", &body), small.clone()).await;
+    let silent = failure(ok("", &body), small.clone()).await;
+    let lying = failure(
+        ok(
+            "Transfer-Encoding: chunked\r\n",
+            &format!("1388\r\n{body}\r\n"),
+        ),
+        small,
+    )
+    .await;
+    for text in [announced, silent, lying] {
+        assert_eq!(text, "the archive is larger than the limit of 1000 bytes");
+    }
+}
+
+#[tokio::test]
+async fn downloads_that_are_cut_off_are_noticed() {
+    let text = failure(ok("Content-Length: 5000\r\n", "short"), options()).await;
+    assert_eq!(text, "the download was cut off after 5 bytes of 5000");
+    let text = failure(
+        ok("Transfer-Encoding: chunked\r\n", "5\r\nshort\r\n"),
+        options(),
+    )
+    .await;
+    assert_eq!(text, "the download was cut off after 5 bytes");
+    assert!(
+        failure(Answer::Send(String::new()), options())
+            .await
+            .contains("could not be fetched")
+    );
+}
+
+#[tokio::test]
+async fn servers_that_fall_silent_are_given_up() {
+    let short = Duration::from_millis(100);
+    let hasty = FetchOptions {
+        idle_timeout: short,
+        connect_timeout: short,
+        ..options()
+    };
+    let silent = failure(Answer::Stall(String::new()), hasty.clone()).await;
+    assert!(silent.contains("sent nothing for 200ms"), "{silent}");
+    let partly = "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nsome".to_owned();
+    let text = failure(Answer::Stall(partly.clone()), hasty).await;
+    assert!(text.contains("sent nothing for 100ms"), "{text}");
+    let hurried = FetchOptions {
+        deadline: short,
+        ..options()
+    };
+    let text = failure(Answer::Stall(partly), hurried).await;
+    assert_eq!(text, "the archive was not downloaded within 100ms");
+}
+
+#[tokio::test]
+async fn unreachable_hosts_are_told() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    drop(listener);
+    let text = failure_of(
+        &format!("http://user:hunter2@127.0.0.1:{port}/x?hunter2"),
+        options(),
+    )
+    .await;
+    assert!(text.contains("Connection refused"), "{text}");
+    let text = failure_of("http://user:hunter2@nowhere.invalid/x?hunter2", options()).await;
+    assert!(
+        text.starts_with("http://nowhere.invalid/x could not be fetched"),
+        "{text}"
+    );
+}
+
+#[tokio::test]
+async fn a_directory_that_cannot_be_written_is_told_without_its_path() {
+    let server = Server::start(|_| ok("Content-Length: 2\r\n", "ok")).await;
+    let error = fetch_with(&server.url(), options(), Path::new("/nonexistent/place"))
+        .await
+        .unwrap_err();
+    let text = error.to_string();
+    assert!(
+        text.starts_with("the launcher could not write") && !text.contains("place"),
+        "{text}"
+    );
+}

@@ -1,0 +1,7 @@
+//! Tests of the whole module: from archives on disk and servers on loopback to build contexts.
+
+mod bundles;
+mod contexts;
+mod downloads;
+mod hostile;
+mod kit;
