@@ -24,7 +24,10 @@ ensure_docker() {
     return
   fi
   command_from dockerd docker.io iptables
-  command_from docker docker.io
+  # Where the distribution ships the command line on its own, docker.io does not bring it.
+  have docker || install_packages docker-cli
+  # A kernel that confines containers with AppArmor needs its parser.
+  if grep -qsx Y /sys/module/apparmor/parameters/enabled; then command_from apparmor_parser apparmor; fi
   require_root
   docker_answers && return
   if [ -d /run/systemd/system ]; then
@@ -36,7 +39,10 @@ ensure_docker() {
   fi
 }
 
-# Without systemd: a daemon of its own session, which outlives this script.
+# The daemon that this script started itself, if it did.
+dockerd_pid=''
+
+# Without systemd: a daemon of its own session, which outlives this script unless stop_dockerd is called.
 start_dockerd() {
   local log=${LAUNCHER_DOCKERD_LOG:-/var/log/dockerd.log}
   step "Starting Docker in the background (log: $log)"
@@ -46,9 +52,18 @@ start_dockerd() {
   fi
   mount_cgroups
   setsid dockerd >>"$log" 2>&1 </dev/null &
+  dockerd_pid=$!
   if wait_for_docker 60; then return; fi
   tail -n 20 "$log" >&2
   die "Docker does not start" "The last lines of $log are above."
+}
+
+# Ends the daemon that start_dockerd started, and no other.
+stop_dockerd() {
+  [ -n "$dockerd_pid" ] || return 0
+  kill -TERM "$dockerd_pid" 2>/dev/null || true
+  wait "$dockerd_pid" 2>/dev/null || true
+  dockerd_pid=''
 }
 
 # Minimal machines have no control groups mounted, and the daemon needs them.

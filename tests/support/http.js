@@ -11,6 +11,9 @@ class Request {
   then(resolve, reject) {
     return this.answer.then(resolve, reject);
   }
+  catch(reject) {
+    return this.answer.catch(reject);
+  }
   async expect(status) {
     const response = await this.answer;
     assert.equal(response.status, status, `${this.said} answered ${response.status}: ${response.text.slice(0, 300)}`);

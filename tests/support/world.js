@@ -25,6 +25,9 @@ export const imagePrefix = 'meteor-launcher-test/';
 /** The example bundle's image, built through the launcher by the first test that wants it, removed when all tests are done. */
 export const appImage = `${imagePrefix}app`;
 
+// The worlds that are open: each knows which containers are another's.
+const worlds = new Set();
+
 /** Options that launchAppInstance cannot do without; nothing listens at the database's address. */
 export const required = { mongoUrl: 'mongodb://app:hunter2@db.test:27017/app', rootUrl: 'http://app.test' };
 
@@ -33,6 +36,7 @@ export class World {
   static async start({ flags = [], env = {} } = {}) {
     const folder = await mkdtemp(join(tmpdir(), 'meteor-launcher-world-'));
     const world = new World(folder, flags, env);
+    worlds.add(world);
     await mkdir(world.temporary);
     world.port = await freePort();
     world.proxyPort = await freePort();
@@ -70,7 +74,7 @@ export class World {
     await this.spawnLauncher();
     await until(
       async () => {
-        assert.equal(this.exitCode, null, `the launcher ended; its log: ${this.#log.path}`);
+        if (this.exitCode !== null) throw new Error(`the launcher ended (${this.exitCode}): ${binary}; its log: ${this.#log.path}`);
         return (await this.health().catch(() => null))?.status === 200;
       },
       async () => `GET /health to answer 200 (log: ${this.#log.path}; answered: ${JSON.stringify(await this.health().catch(String))})`,
@@ -189,11 +193,16 @@ export class World {
     return request(this.proxyPort, hostname, path, options);
   }
 
-  /** Containers that this world's launcher made. */
+  /** Containers that this world's launcher made, also those that it never told of. */
   async containers() {
-    this.#rememberInstances();
     const found = await labelledContainers();
-    return found.filter(({ Config }) => this.#instances.has(Config.Labels['launcher.instance']) || Config.Image.startsWith(imagePrefix));
+    for (const world of worlds) world.#rememberInstances();
+    const others = [...worlds].filter((world) => world !== this);
+    return found.filter(({ Config }) => {
+      const instance = Config.Labels['launcher.instance'];
+      if (this.#instances.has(instance)) return true;
+      return Config.Image.startsWith(imagePrefix) && !others.some((world) => world.#instances.has(instance));
+    });
   }
 
   /** Files in the data directory and the launcher's temporary directory, without the database's own. */
@@ -254,6 +263,7 @@ export class World {
     for (const name of await imagesNamed(imagePrefix)) {
       if (name !== `${appImage}:latest`) await docker('rmi', '--force', name).catch(() => {});
     }
+    worlds.delete(this);
     await this.archives.close();
     this.#log?.end();
     await rm(this.folder, { recursive: true, force: true });
