@@ -14,8 +14,8 @@ pub struct SessionConfig {
     pub max_queued_messages: usize,
     /// How many subscriptions may be open; one more is answered with an error. Default: 1,000.
     pub max_subscriptions: usize,
-    /// How many bytes may wait for a client that does not read; past it the session is closed.
-    /// One message may be longer when nothing else waits. Default: 16 MiB.
+    /// How many bytes may wait for a client that does not read. When more do and there is
+    /// something to add, the session is closed. Default: 16 MiB.
     pub max_queued_bytes: usize,
 }
 

@@ -28,10 +28,10 @@ impl Outbox {
         }
     }
 
-    /// Whether the frame fits. A single one always does: a client that reads is not to be dropped
-    /// for a document that is large.
+    /// Whether the frame was taken. What counts is what already waits: a client that reads is not
+    /// to be dropped for a single document that is large.
     pub(super) fn push(&mut self, frame: String) -> bool {
-        if !self.frames.is_empty() && self.bytes + frame.len() > self.limit {
+        if self.bytes > self.limit {
             return false;
         }
         self.bytes += frame.len();

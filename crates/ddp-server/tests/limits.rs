@@ -1,0 +1,193 @@
+//! What one client can cost the others.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod support;
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use ddp_server::ejson::Value;
+use ddp_server::{Config, Error, MethodContext, Publication, Server, Subscription, fields, live};
+use serde_json::json;
+use support::{Client, Frame, Running, soon};
+use tokio::io::AsyncReadExt as _;
+use tokio::sync::{mpsc, oneshot};
+
+#[tokio::test]
+async fn a_client_that_does_not_read_is_dropped() {
+    let (news, view) = live::collection("news");
+    let (on_stop, mut stopped) = mpsc::unbounded_channel();
+    let server = Server::builder()
+        .config(Config {
+            max_outgoing_bytes: 256 * 1024,
+            ..Config::default()
+        })
+        .method("alive", |_: MethodContext, _: Vec<Value>| async {
+            Ok(true)
+        })
+        .publish("news", move |sub: Subscription, _: Vec<Value>| {
+            let (all, on_stop) = (view.find(), on_stop.clone());
+            sub.on_stop(move || on_stop.send(()).unwrap());
+            async { Ok(Publication::from(all)) }
+        })
+        .build();
+    let running = Running::start(server).await;
+    let mut deaf = running.connected().await;
+    deaf.subscribe("news").await;
+    let mut other = running.connected().await;
+
+    let flood = async {
+        for n in 0u32.. {
+            if stopped.try_recv().is_ok() {
+                return;
+            }
+            news.set("latest", fields! { "n": n, "text": "x".repeat(64 * 1024) });
+            tokio::task::yield_now().await;
+        }
+    };
+    soon("the end of the deaf client's session", flood).await;
+    assert_eq!(other.call("alive", json!([])).await["result"], true);
+}
+
+#[tokio::test]
+async fn a_client_is_heard_while_it_does_not_read() {
+    let (heard, hears) = oneshot::channel();
+    let heard = Arc::new(Mutex::new(Some(heard)));
+    let server = Server::builder()
+        .config(Config {
+            max_outgoing_bytes: 1024,
+            ..Config::default()
+        })
+        .method("long", |_: MethodContext, _: Vec<Value>| async {
+            Ok("x".repeat(64 << 20))
+        })
+        .method("mark", move |_: MethodContext, _: Vec<Value>| {
+            heard.lock().unwrap().take().unwrap().send(()).unwrap();
+            async { Ok(()) }
+        })
+        .build();
+    let running = Running::start(server).await;
+    let mut client = running.connected().await;
+    client
+        .send(&json!({ "msg": "method", "id": "1", "method": "long" }))
+        .await;
+    assert_eq!(client.recv().await["msg"], "updated");
+    // the answer is on its way, and far longer than what a socket holds
+    soon("the begin of the answer", client.0.get_mut().read_u8())
+        .await
+        .unwrap();
+    client
+        .send(&json!({ "msg": "method", "id": "2", "method": "mark" }))
+        .await;
+    soon("the second call", hears).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_message_that_is_too_long_closes_with_1009() {
+    let config = Config {
+        max_message_bytes: 1000,
+        ..Config::default()
+    };
+    let running = Running::test_service(config).await;
+    let mut client = running.connected().await;
+    assert_eq!(
+        client.call("echoOne", json!(["x".repeat(900)])).await["msg"],
+        "result"
+    );
+    client.send(&json!({ "msg": "x".repeat(1_000_000) })).await;
+    assert_eq!(client.next().await, Frame::Closed(Some(1009)));
+}
+
+#[tokio::test]
+async fn a_connection_that_never_says_connect_is_closed() {
+    let config = Config {
+        connect_timeout: Duration::from_millis(20),
+        ..Config::default()
+    };
+    let running = Running::test_service(config).await;
+    let mut client = running.client().await;
+    assert_eq!(client.next().await, Frame::Closed(Some(1000)));
+}
+
+#[tokio::test]
+async fn a_panic_is_an_internal_error_for_its_caller_only() {
+    let server = Server::builder()
+        .method("panics", |_: MethodContext, _: Vec<Value>| async { fail() })
+        .method("panicsAtOnce", |_: MethodContext, params: Vec<Value>| {
+            assert!(!params.is_empty(), "this test wants a panic");
+            async { Ok(()) }
+        })
+        .method("works", |_: MethodContext, _: Vec<Value>| async {
+            Ok("yes")
+        })
+        .publish("panics", |_: Subscription, _: Vec<Value>| async {
+            fail().map(|()| Publication::manual())
+        })
+        .build();
+    let running = Running::start(server).await;
+    let mut client = running.connected().await;
+    for method in ["panics", "panicsAtOnce"] {
+        assert_eq!(client.call(method, json!([])).await["error"]["error"], 500);
+    }
+    client
+        .send(&json!({ "msg": "sub", "id": "s", "name": "panics" }))
+        .await;
+    let nosub = client.recv().await;
+    assert_eq!(nosub["msg"], "nosub");
+    assert_eq!(nosub["error"]["reason"], "Internal server error");
+    assert_eq!(client.call("works", json!([])).await["result"], "yes");
+}
+
+fn fail() -> Result<(), Error> {
+    panic!("this test wants a panic")
+}
+
+#[tokio::test]
+async fn what_waits_too_long_in_line_is_answered_with_an_error() {
+    let config = Config {
+        max_queued_messages: 1,
+        max_subscriptions: 1,
+        ..Config::default()
+    };
+    let running = Running::test_service(config).await;
+    let mut client = running.connected().await;
+    let slow = json!({ "msg": "method", "id": "slow", "method": "slow", "params": [100, "x"] });
+    client.send(&slow).await;
+    for id in ["waits", "refused"] {
+        client
+            .send(&json!({ "msg": "method", "id": id, "method": "nothing" }))
+            .await;
+    }
+    let refusal = client.recv().await;
+    assert_eq!(refusal["id"], "refused");
+    assert_eq!(refusal["error"]["error"], "too-many-requests");
+    client.recv_until("result").await;
+    assert_eq!(
+        client.recv_until("result").await.last().unwrap()["id"],
+        "waits"
+    );
+}
+
+#[tokio::test]
+async fn a_subscription_too_many_is_refused() {
+    let config = Config {
+        max_subscriptions: 1,
+        ..Config::default()
+    };
+    let running = Running::test_service(config).await;
+    let mut client: Client = running.connected().await;
+    client.subscribe("empty").await;
+    client
+        .send(&json!({ "msg": "sub", "id": "more", "name": "empty" }))
+        .await;
+    let refusal = client.recv().await;
+    assert_eq!(
+        (&refusal["msg"], &refusal["id"]),
+        (&json!("nosub"), &json!("more"))
+    );
+    assert_eq!(refusal["error"]["error"], "too-many-subscriptions");
+    client.send(&json!({ "msg": "unsub", "id": "empty" })).await;
+    assert_eq!(client.recv().await["msg"], "nosub");
+    client.subscribe("empty").await;
+}
