@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use futures_util::StreamExt;
 use indexmap::IndexMap;
 use jiff::Timestamp;
 use parking_lot::Mutex;
@@ -30,8 +31,8 @@ const BUILDS_AT_ONCE: usize = 1;
 pub(crate) struct ImageSettings {
     /// Where archives are kept while they are needed. Emptied at start.
     pub(crate) temporary: PathBuf,
-    /// How archives are fetched.
-    pub(crate) fetch: source::FetchOptions,
+    /// Fetches archives.
+    pub(crate) fetcher: source::Fetcher,
     /// How they are made into build contexts.
     pub(crate) source: source::Options,
 }
@@ -209,7 +210,7 @@ impl Images {
 
     async fn build(&self, name: &ImageName, url: &Url) -> Result<(), Error> {
         let build = random_id();
-        let source_url = Some(source::display_url(url));
+        let source_url = Some(source::public_url(url));
         let record = Image {
             status: ImageStatus::Building,
             source_url,
@@ -238,14 +239,18 @@ impl Images {
         self.store.put_image(record).await?;
         self.enter(record.clone());
         let settings = &self.settings;
-        let archive = source::fetch(url, &settings.temporary, &settings.fetch).await?;
-        let prepared = source::prepare(archive, &settings.source).await?;
+        let progress = |_received, _expected| {};
+        let archive = settings
+            .fetcher
+            .fetch(url.as_str(), &settings.temporary, progress)
+            .await?;
+        let prepared = source::prepare(archive.file, &settings.source).await?;
         for note in prepared.notes() {
             tracing::info!(image = %record.name, "{note}");
         }
         let _slot = self.engine_slots.acquire().await;
         let (output, layers) = layer_channel();
-        let context = prepared.into_stream();
+        let context = prepared.into_stream().boxed();
         let name = record.name.with_tag();
         let build = Build {
             name: name.clone(),

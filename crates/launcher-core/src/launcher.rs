@@ -3,8 +3,8 @@
 use std::{net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
-use tokio::{sync::mpsc, task::JoinHandle, time::timeout};
-use tokio_util::sync::CancellationToken;
+use tokio::{sync::mpsc, time::timeout};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use url::Url;
 
 use crate::{
@@ -92,7 +92,7 @@ pub struct Launcher {
     images: Arc<Images>,
     added: mpsc::UnboundedSender<String>,
     stop: CancellationToken,
-    reconciler: JoinHandle<()>,
+    reconciler: TaskTracker,
 }
 
 impl Launcher {
@@ -109,7 +109,8 @@ impl Launcher {
         } = parts;
         let image_settings = ImageSettings {
             temporary: settings.temporary,
-            fetch: settings.fetch,
+            fetcher: source::Fetcher::new(settings.fetch)
+                .map_err(|e| Error::NotCarriedOut(e.to_string()))?,
             source: settings.source,
         };
         let images = Images::new(
@@ -133,7 +134,8 @@ impl Launcher {
         let stop = CancellationToken::new();
         let reconciler = Reconciler::new(Arc::clone(&shared), additions);
         first_look(&shared).await;
-        let reconciler = tokio::spawn(reconciler.run(stop.clone()));
+        let tasks = TaskTracker::new();
+        tasks.spawn(reconciler.run(stop.clone()));
         Ok(Self {
             store,
             engine,
@@ -141,16 +143,15 @@ impl Launcher {
             images,
             added,
             stop,
-            reconciler,
+            reconciler: tasks,
         })
     }
 
     /// Stops reconciling. Containers go on running.
-    pub async fn shutdown(self) {
+    pub async fn shutdown(&self) {
         self.stop.cancel();
-        if let Err(error) = self.reconciler.await {
-            tracing::error!(%error, "the reconciler ended with an error");
-        }
+        self.reconciler.close();
+        self.reconciler.wait().await;
     }
 
     /// Builds an image from the archive at `url` unless an image of that name exists; returns when
@@ -305,7 +306,7 @@ impl Launcher {
         match removal {
             Ok(Ok(()) | Err(Error::NoSuchInstance(_))) => {}
             other => {
-                tracing::warn!(instance = %id, ?other, "a failed launch is still being removed")
+                tracing::warn!(instance = %id, ?other, "a failed launch is still being removed");
             }
         }
     }

@@ -252,7 +252,7 @@ mod tests {
     fn an_exit_that_nobody_asked_for_waits_for_its_backoff() {
         let ended = container(ContainerState::Exited, NOW - 50, NOW);
         assert_eq!(
-            next(&running(NOW - 60), &[ended.clone()]),
+            next(&running(NOW - 60), std::slice::from_ref(&ended)),
             Next::Wait(Some(at(NOW + 1)))
         );
         let memory = Memory {

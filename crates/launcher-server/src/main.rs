@@ -1,2 +1,17 @@
-//! Placeholder.
-fn main() {}
+//! `meteor-launcher`: launches Meteor apps as Docker containers, routes hostnames to them, and is
+//! driven and watched over DDP.
+
+mod api;
+mod cmd;
+mod config;
+mod http;
+mod observer;
+mod routes;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    cmd::run(cmd::Cli::parse())
+}

@@ -20,7 +20,7 @@ async fn the_fake_keeps_the_contract() {
 
 #[tokio::test]
 async fn docker_keeps_the_contract() {
-    let docker = DockerEngine::new(None).unwrap().negotiated().await.unwrap();
+    let docker = DockerEngine::new(None).unwrap();
     let image = engine_contract(&docker).await;
     let removal = std::process::Command::new("docker")
         .args(["rmi", &image])

@@ -19,12 +19,15 @@ use bollard::{
 };
 use futures_util::{StreamExt, TryStreamExt, stream, stream::BoxStream};
 use jiff::Timestamp;
+use tokio::sync::OnceCell;
 
 use super::{
     Build, Container, ContainerSpec, ContainerState, Engine, EngineError, EngineImage, Event,
     LABEL_INSTANCE, LABEL_OWNER, docker_build,
 };
 
+/// Where Docker listens by default.
+const DEFAULT_HOST: &str = "unix:///var/run/docker.sock";
 /// How long the engine may take to answer a question.
 const QUESTION: Duration = Duration::from_secs(15);
 /// How long it may take to make, start or remove a container.
@@ -40,48 +43,46 @@ const INSPECT_AT_ONCE: usize = 8;
 const LOG_FILE_SIZE: &str = "10m";
 const LOG_FILES: &str = "3";
 
-/// A Docker engine.
-#[derive(Clone)]
+/// A Docker engine. It is looked for when it is first needed, and again until it is found, so it may
+/// be started after the launcher.
 pub struct DockerEngine {
-    docker: Docker,
+    host: String,
+    docker: OnceCell<Docker>,
 }
 
 impl DockerEngine {
     /// Prepares to talk to the engine at `host` (`unix://…`, `tcp://…` or `http://…`; Docker's own
-    /// default without one). Nothing is sent yet.
+    /// socket without one). Nothing is sent yet.
     ///
     /// # Errors
     /// When the address has another form.
     pub fn new(host: Option<&str>) -> Result<Self, EngineError> {
-        let docker = match host {
-            Some(host) => Docker::connect_with_host(host),
-            None => Docker::connect_with_host("unix:///var/run/docker.sock"),
-        };
-        let docker = docker.map_err(|e| match e {
-            DockerError::UnsupportedURISchemeError { uri } => {
-                EngineError::Failed(format!("\"{uri}\" is no address of a Docker engine"))
-            }
-            // A socket that does not exist is noticed here already.
-            _ => EngineError::Unreachable,
-        })?;
-        Ok(Self { docker })
+        let host = host.unwrap_or(DEFAULT_HOST).to_owned();
+        let known = ["unix://", "tcp://", "http://"];
+        if !known.iter().any(|scheme| host.starts_with(scheme)) {
+            let text = "the address of a Docker engine begins with unix://, tcp:// or http://";
+            return Err(EngineError::Failed(text.into()));
+        }
+        Ok(Self {
+            host,
+            docker: OnceCell::new(),
+        })
     }
 
-    /// Settles on the API version that both sides know.
-    ///
-    /// # Errors
-    /// When the engine does not answer.
-    pub async fn negotiated(self) -> Result<Self, EngineError> {
-        let negotiation = self.docker.clone().negotiate_version();
-        let docker = bounded(QUESTION, "answer", negotiation).await?;
-        Ok(Self { docker })
+    /// The connection, its API version negotiated.
+    async fn docker(&self) -> Result<&Docker, EngineError> {
+        let connect = || async {
+            let docker = Docker::connect_with_host(&self.host).map_err(|e| engine_error(&e))?;
+            bounded(QUESTION, "answer", docker.negotiate_version()).await
+        };
+        self.docker.get_or_try_init(connect).await
     }
 }
 
 #[async_trait]
 impl Engine for DockerEngine {
     async fn version(&self) -> Result<String, EngineError> {
-        let version = bounded(QUESTION, "answer", self.docker.version()).await?;
+        let version = bounded(QUESTION, "answer", self.docker().await?.version()).await?;
         Ok(version.version.unwrap_or_default())
     }
 
@@ -100,7 +101,7 @@ impl Engine for DockerEngine {
         let listed = bounded(
             QUESTION,
             "list containers",
-            self.docker.list_containers(Some(options)),
+            self.docker().await?.list_containers(Some(options)),
         )
         .await?;
         let inspected: Vec<Option<Container>> = stream::iter(listed)
@@ -113,7 +114,8 @@ impl Engine for DockerEngine {
 
     async fn inspect(&self, container: &str) -> Result<serde_json::Value, EngineError> {
         let question = self
-            .docker
+            .docker()
+            .await?
             .inspect_container(container, None::<InspectContainerOptions>);
         let answer = bounded(QUESTION, "answer", question).await?;
         serde_json::to_value(answer).map_err(|e| EngineError::Failed(e.to_string()))
@@ -125,14 +127,16 @@ impl Engine for DockerEngine {
             ..Default::default()
         };
         let creation = self
-            .docker
+            .docker()
+            .await?
             .create_container(Some(options), create_body(spec));
         Ok(bounded(ACTION, "create the container", creation).await?.id)
     }
 
     async fn start(&self, container: &str) -> Result<(), EngineError> {
         let start = self
-            .docker
+            .docker()
+            .await?
             .start_container(container, None::<StartContainerOptions>);
         bounded(ACTION, "start the container", start).await
     }
@@ -141,7 +145,10 @@ impl Engine for DockerEngine {
         let options = KillContainerOptionsBuilder::default()
             .signal(signal)
             .build();
-        let kill = self.docker.kill_container(container, Some(options));
+        let kill = self
+            .docker()
+            .await?
+            .kill_container(container, Some(options));
         match bounded(ACTION, "signal the container", kill).await {
             // 409: it does not run. 404: it is gone.
             Err(EngineError::Conflict(_) | EngineError::NotFound(_)) => Ok(()),
@@ -154,7 +161,10 @@ impl Engine for DockerEngine {
             .force(true)
             .v(true)
             .build();
-        let removal = self.docker.remove_container(container, Some(options));
+        let removal = self
+            .docker()
+            .await?
+            .remove_container(container, Some(options));
         match bounded(ACTION, "remove the container", removal).await {
             Err(EngineError::NotFound(_)) => Ok(()),
             // 409: a removal is under way already.
@@ -177,7 +187,8 @@ impl Engine for DockerEngine {
             .build();
         let owner = owner.to_owned();
         let events = self
-            .docker
+            .docker()
+            .await?
             .events(Some(options))
             .take_while(|message| futures_util::future::ready(message.is_ok()))
             .filter_map(move |message| {
@@ -187,7 +198,7 @@ impl Engine for DockerEngine {
     }
 
     async fn image(&self, name: &str) -> Result<Option<EngineImage>, EngineError> {
-        match bounded(QUESTION, "answer", self.docker.inspect_image(name)).await {
+        match bounded(QUESTION, "answer", self.docker().await?.inspect_image(name)).await {
             Ok(image) => Ok(Some(engine_image(image))),
             Err(EngineError::NotFound(_)) => Ok(None),
             Err(error) => Err(error),
@@ -199,7 +210,7 @@ impl Engine for DockerEngine {
             from_image: Some(name.into()),
             ..Default::default()
         };
-        let mut progress = self.docker.create_image(Some(options), None, None);
+        let mut progress = self.docker().await?.create_image(Some(options), None, None);
         let pull = async {
             while let Some(step) = bounded_step(PULL_SILENCE, progress.next()).await? {
                 let step = step.map_err(|e| engine_error(&e))?;
@@ -215,11 +226,14 @@ impl Engine for DockerEngine {
     }
 
     async fn build(&self, build: Build) -> Result<(), EngineError> {
-        docker_build::build(&self.docker, build).await
+        docker_build::build(self.docker().await?, build).await
     }
 
     async fn remove_layers(&self, layers: &[String]) {
-        docker_build::remove_layers(&self.docker, layers).await;
+        match self.docker().await {
+            Ok(docker) => docker_build::remove_layers(docker, layers).await,
+            Err(error) => tracing::warn!(%error, "layers of a failed build stay"),
+        }
     }
 }
 
@@ -227,7 +241,8 @@ impl DockerEngine {
     /// One container; `None` when it vanished between listing and asking.
     async fn container(&self, id: &str) -> Result<Option<Container>, EngineError> {
         let question = self
-            .docker
+            .docker()
+            .await?
             .inspect_container(id, None::<InspectContainerOptions>);
         match bounded(QUESTION, "answer", question).await {
             Ok(answer) => Ok(Some(container(answer))),

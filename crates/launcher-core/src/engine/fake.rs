@@ -88,7 +88,7 @@ impl FakeEngine {
 
     /// Ends a container's program from outside, as a crash does.
     pub(crate) fn crash(&self, id: &str) {
-        self.change(id, |container| end(container));
+        self.change(id, end);
     }
 
     /// Removes a container from outside, silently if the event stream is to miss it.

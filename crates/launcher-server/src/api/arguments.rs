@@ -1,0 +1,89 @@
+//! Reading method arguments, with errors that say which one and what it should be.
+
+use ddp_server::{Error, ejson::Value};
+use launcher_core::{Hostname, ImageName};
+use url::Url;
+
+use super::errors::bad_request;
+
+/// Longest instance id that is looked up, in bytes.
+const MAX_ID: usize = 100;
+/// Longest URL, in bytes.
+pub(super) const MAX_URL: usize = 4_096;
+
+/// The positional arguments of one call.
+pub(super) struct Arguments(Vec<Value>);
+
+impl Arguments {
+    pub(super) fn new(params: Vec<Value>) -> Self {
+        Self(params)
+    }
+
+    /// The id of an instance.
+    pub(super) fn instance_id(&self) -> Result<&str, Error> {
+        let what = "the _id string of the app instance";
+        let id = self.text(0, "instanceId", what)?;
+        if id.len() > MAX_ID || id.chars().any(char::is_control) {
+            return Err(must(0, "instanceId", what));
+        }
+        Ok(id)
+    }
+
+    pub(super) fn hostname(&self, index: usize) -> Result<Hostname, Error> {
+        let text = self.text(
+            index,
+            "hostname",
+            "the hostname string, such as \"app.example.com\"",
+        )?;
+        hostname(text)
+    }
+
+    pub(super) fn image_name(&self, index: usize) -> Result<ImageName, Error> {
+        let what = "the string name of the docker image to build";
+        image_name(self.text(index, "imageName", what)?)
+    }
+
+    /// The address of an archive: http or https, with a host.
+    pub(super) fn archive_url(&self, index: usize) -> Result<Url, Error> {
+        let what = "the http or https URL string of the archive to build the image from";
+        let text = self.text(index, "archiveUrl", what)?;
+        web_url(text).ok_or_else(|| must(index, "archiveUrl", what))
+    }
+
+    /// The options object.
+    pub(super) fn options(self) -> Result<Value, Error> {
+        let first = self.0.into_iter().next();
+        first
+            .filter(|value| value.as_object().is_some())
+            .ok_or_else(|| bad_request("You must pass an options object as the first argument."))
+    }
+
+    fn text(&self, index: usize, name: &str, what: &str) -> Result<&str, Error> {
+        let text = self.0.get(index).and_then(Value::as_str);
+        text.filter(|text| !text.is_empty())
+            .ok_or_else(|| must(index, name, what))
+    }
+}
+
+pub(super) fn hostname(text: &str) -> Result<Hostname, Error> {
+    Hostname::parse(text).map_err(|error| bad_request(format!("Invalid hostname: {error}.")))
+}
+
+pub(super) fn image_name(text: &str) -> Result<ImageName, Error> {
+    ImageName::parse(text)
+        .map_err(|error| bad_request(format!("Invalid docker image name: {error}.")))
+}
+
+/// A URL that a web browser could open.
+pub(super) fn web_url(text: &str) -> Option<Url> {
+    let url = Url::parse(text).ok().filter(|_| text.len() <= MAX_URL)?;
+    let is_web = matches!(url.scheme(), "http" | "https") && url.has_host();
+    (is_web && !text.chars().any(char::is_control)).then_some(url)
+}
+
+fn must(index: usize, name: &str, what: &str) -> Error {
+    let position = ["first", "second", "third"].get(index).unwrap_or(&"next");
+    bad_request(format!(
+        "You must pass {what} as the {position} argument ({name})."
+    ))
+}

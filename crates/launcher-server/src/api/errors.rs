@@ -1,0 +1,22 @@
+//! The three forms in which the launcher's methods fail.
+
+use ddp_server::Error;
+
+/// `400 Bad request`: the caller asked for something that cannot be.
+pub(super) fn bad_request(details: impl Into<String>) -> Error {
+    Error::new(400, "Bad request").details(details.into())
+}
+
+/// `500 Internal server error`, with the words that name what failed.
+pub(super) fn failed(details: impl Into<String>) -> Error {
+    Error::new(500, "Internal server error").details(details.into())
+}
+
+/// The wire form of a failure of the launcher. The full cause goes to the log.
+pub(super) fn from_core(error: &launcher_core::Error) -> Error {
+    if error.is_callers() {
+        return bad_request(error.to_string());
+    }
+    tracing::warn!(error = ?error, "a method failed");
+    failed(error.to_string())
+}

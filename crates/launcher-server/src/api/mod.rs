@@ -1,0 +1,69 @@
+//! The launcher as DDP clients see it. Only here are wire names and published fields known.
+
+mod arguments;
+mod errors;
+mod launch_options;
+mod methods;
+mod publications;
+mod wire;
+
+use std::{sync::Arc, time::Duration};
+
+use ddp_server::{Config, Server};
+use launcher_core::Launcher;
+use tokio::time::timeout;
+use tokio_util::task::TaskTracker;
+
+pub(crate) use publications::{Documents, Publications, collections};
+
+/// The longest DDP message that a client may send, in bytes.
+const MAX_MESSAGE: usize = 4 * 1024 * 1024;
+
+/// The DDP server and what stands behind it.
+#[derive(Clone)]
+pub(crate) struct Api {
+    launcher: Arc<Launcher>,
+    server: Server,
+    calls: TaskTracker,
+}
+
+impl Api {
+    pub(crate) fn new(
+        launcher: Arc<Launcher>,
+        publications: Publications,
+        http_forwarded_count: i32,
+    ) -> Self {
+        let calls = TaskTracker::new();
+        let config = Config {
+            max_message_bytes: MAX_MESSAGE,
+            http_forwarded_count,
+            ..Config::default()
+        };
+        let builder = Server::builder().config(config);
+        let builder = publications::register(builder, publications);
+        let builder = methods::register(builder, &launcher, &calls);
+        Self {
+            launcher,
+            server: builder.build(),
+            calls,
+        }
+    }
+
+    pub(crate) fn server(&self) -> &Server {
+        &self.server
+    }
+
+    pub(crate) fn launcher(&self) -> &Launcher {
+        &self.launcher
+    }
+
+    /// Refuses new method calls, waits for those that run, but not longer than `limit`, then closes
+    /// all sessions.
+    pub(crate) async fn finish(&self, limit: Duration) {
+        self.calls.close();
+        if timeout(limit, self.calls.wait()).await.is_err() {
+            tracing::warn!("method calls were cut off; what they asked for is recorded");
+        }
+        self.server.shutdown().await;
+    }
+}

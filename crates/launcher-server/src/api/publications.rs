@@ -1,0 +1,112 @@
+//! The published collections, field by field.
+
+use ddp_server::{
+    Builder, Publication,
+    ejson::{Date, Fields, Value},
+    fields,
+    live::{Collection, Writer, collection},
+};
+use launcher_core::{Image, InstanceView, environment};
+
+use super::launch_options::to_fields;
+
+/// The writing ends of the published collections.
+pub(crate) struct Documents {
+    app_instances: Writer,
+    docker_images: Writer,
+}
+
+/// Their reading ends.
+pub(crate) struct Publications {
+    app_instances: Collection,
+    docker_images: Collection,
+}
+
+/// The two ends of all published collections, which are empty.
+pub(crate) fn collections() -> (Documents, Publications) {
+    let (instances, instances_view) = collection("AppInstances");
+    let (images, images_view) = collection("DockerImages");
+    let documents = Documents {
+        app_instances: instances,
+        docker_images: images,
+    };
+    let publications = Publications {
+        app_instances: instances_view,
+        docker_images: images_view,
+    };
+    (documents, publications)
+}
+
+/// Adds the publications to a server.
+pub(super) fn register(builder: Builder, publications: Publications) -> Builder {
+    let Publications {
+        app_instances,
+        docker_images,
+    } = publications;
+    publish_all(
+        publish_all(builder, "appInstances", app_instances),
+        "dockerImages",
+        docker_images,
+    )
+}
+
+fn publish_all(builder: Builder, name: &str, collection: Collection) -> Builder {
+    builder.publish(name, move |_subscription, _params| {
+        let all = collection.find();
+        async move { Ok(Publication::from(all)) }
+    })
+}
+
+impl Documents {
+    pub(crate) fn instance_changed(&self, id: &str, view: Option<&InstanceView>) {
+        match view {
+            Some(view) => self.app_instances.set(id, app_instance(view)),
+            None => drop(self.app_instances.remove(id)),
+        }
+    }
+
+    pub(crate) fn image_changed(&self, id: &str, image: Option<&Image>) {
+        match image {
+            Some(image) => self.docker_images.set(id, docker_image(image)),
+            None => drop(self.docker_images.remove(id)),
+        }
+    }
+}
+
+fn app_instance(view: &InstanceView) -> Fields {
+    let InstanceView {
+        record,
+        observed,
+        host,
+    } = view;
+    let hostnames = record
+        .hostnames
+        .iter()
+        .map(|h| Value::from(h.as_str()))
+        .collect();
+    fields! {
+        "host": host,
+        "port": observed.port,
+        "image": record.image.as_str(),
+        "containerId": observed.container_id.as_deref(),
+        "createdAt": date(record.created_at),
+        "status": observed.status.as_str(),
+        "hostnames": Value::Array(hostnames),
+        "env": to_fields(&environment::masked(&record.env)),
+    }
+}
+
+fn docker_image(image: &Image) -> Fields {
+    fields! {
+        "name": image.name.as_str(),
+        "imageId": image.image_id.as_deref(),
+        "createdAt": date(image.created_at),
+        "size": image.size_bytes,
+        "status": image.status.as_str(),
+        "sourceUrl": image.source_url.as_deref(),
+    }
+}
+
+fn date(time: jiff::Timestamp) -> Date {
+    Date::from_millis(time.as_millisecond())
+}

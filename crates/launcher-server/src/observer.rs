@@ -1,0 +1,22 @@
+//! Hands each change on: to the routes first, so that whoever reads that an instance runs can reach
+//! it, then to the published documents.
+
+use launcher_core::{Image, InstanceView, Observer};
+
+use crate::{api::Documents, routes::Routes};
+
+pub(crate) struct Observers {
+    pub(crate) routes: Routes,
+    pub(crate) documents: Documents,
+}
+
+impl Observer for Observers {
+    fn instance_changed(&self, id: &str, view: Option<&InstanceView>) {
+        self.routes.instance_changed(id, view);
+        self.documents.instance_changed(id, view);
+    }
+
+    fn image_changed(&self, id: &str, image: Option<&Image>) {
+        self.documents.image_changed(id, image);
+    }
+}
