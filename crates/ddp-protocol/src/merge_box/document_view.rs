@@ -72,7 +72,8 @@ impl DocumentView {
         cleared: &[String],
     ) -> Changes {
         let mut changes = Changes::default();
-        for (key, value) in visible(fields) {
+        // a change that sets and clears the same field clears it
+        for (key, value) in visible(fields).filter(|(key, _)| !cleared.contains(key)) {
             self.set(sub, key, value, &mut changes);
         }
         for key in cleared {
@@ -124,8 +125,6 @@ impl DocumentView {
             return;
         };
         let was = entries.remove(at);
-        // a change that sets and clears the same field clears it
-        changes.fields.shift_remove(key);
         let Some(now) = entries.first() else {
             self.fields.shift_remove(key);
             changes.cleared.push(key.to_owned());

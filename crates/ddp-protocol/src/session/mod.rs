@@ -1,8 +1,10 @@
 //! The server's side of one DDP connection, as a state machine.
 
+mod commands;
 mod config;
 mod outbox;
 mod queue;
+mod requests;
 mod subscriptions;
 
 use std::collections::{HashMap, VecDeque};
@@ -17,11 +19,10 @@ use self::queue::Queue;
 pub use self::queue::{CallKey, Work};
 use self::subscriptions::Subscriptions;
 use crate::Error;
-use crate::ejson::{Fields, Value};
+use crate::ejson::Value;
 use crate::heartbeat::{Beat, Heartbeat};
-use crate::merge_box::{MergeBox, SubscriptionKey, UnknownDocument};
-use crate::message::{DataMessage, Incoming, Kind, Request, ServerMessage};
-use crate::mongo_id::DocumentId;
+use crate::merge_box::{MergeBox, SubscriptionKey};
+use crate::message::{Incoming, ServerMessage};
 
 /// The versions of DDP that are spoken, the best one first.
 pub const VERSIONS: [&str; 3] = ["1", "pre2", "pre1"];
@@ -229,127 +230,6 @@ impl Session {
         self.outbox.abandon();
     }
 
-    /// Lets the client's next message start before this work has returned. Saying it again, or
-    /// after the work has returned, does nothing.
-    pub fn unblock(&mut self, work: Work) {
-        self.queue.release(work);
-        self.advance();
-    }
-
-    /// A method has returned. `Ok(None)` is JavaScript's `undefined`: no result at all.
-    pub fn method_returned(&mut self, call: CallKey, result: Result<Option<Value>, Error>) {
-        let Some(state) = self.calls.get_mut(&call).filter(|state| !state.returned) else {
-            return;
-        };
-        state.returned = true;
-        let (id, fenced) = (state.id.clone(), state.pending_writes > 0);
-        if !fenced {
-            self.send_updated(call);
-        }
-        self.send(&ServerMessage::Result { id, result });
-        self.unblock(Work::Method(call));
-    }
-
-    /// A method has begun a write that may end after the method has returned: its `updated`
-    /// waits for [`commit_write`](Self::commit_write).
-    pub fn begin_write(&mut self, call: CallKey) {
-        if let Some(state) = self.calls.get_mut(&call) {
-            state.pending_writes += 1;
-        }
-    }
-
-    /// A write of a method has ended, and its data was handed to this session.
-    pub fn commit_write(&mut self, call: CallKey) {
-        let Some(state) = self.calls.get_mut(&call) else {
-            return;
-        };
-        state.pending_writes = state.pending_writes.saturating_sub(1);
-        if state.returned && state.pending_writes == 0 {
-            self.send_updated(call);
-        }
-    }
-
-    /// A publication has a document.
-    pub fn added(
-        &mut self,
-        sub: SubscriptionKey,
-        collection: &str,
-        id: &DocumentId,
-        fields: &Fields,
-    ) {
-        if self.subscriptions.contains(sub) {
-            let message = self.merge_box.added(sub, collection, id, fields);
-            self.send_data(message);
-        }
-    }
-
-    /// A document of a publication has other fields.
-    ///
-    /// # Errors
-    ///
-    /// [`UnknownDocument`] when the publication never added it. If its handler still runs, the
-    /// subscription ends with an internal error, as if the handler had thrown.
-    pub fn changed(
-        &mut self,
-        sub: SubscriptionKey,
-        collection: &str,
-        id: &DocumentId,
-        fields: &Fields,
-        cleared: &[String],
-    ) -> Result<(), UnknownDocument> {
-        if !self.subscriptions.contains(sub) {
-            return Ok(());
-        }
-        let change = self.merge_box.changed(sub, collection, id, fields, cleared);
-        self.send_change(sub, change)
-    }
-
-    /// A publication no longer has a document.
-    ///
-    /// # Errors
-    ///
-    /// [`UnknownDocument`] as for [`changed`](Self::changed).
-    pub fn removed(
-        &mut self,
-        sub: SubscriptionKey,
-        collection: &str,
-        id: &DocumentId,
-    ) -> Result<(), UnknownDocument> {
-        if !self.subscriptions.contains(sub) {
-            return Ok(());
-        }
-        let change = self.merge_box.removed(sub, collection, id);
-        self.send_change(sub, change)
-    }
-
-    /// A publication has sent its initial data. Only the first time counts.
-    pub fn ready(&mut self, sub: SubscriptionKey) {
-        if let Some(id) = self.subscriptions.make_ready(sub) {
-            self.send(&ServerMessage::Ready { subs: vec![id] });
-        }
-    }
-
-    /// A publication ends its subscription.
-    pub fn stop(&mut self, sub: SubscriptionKey) {
-        self.end_subscription(sub, None);
-    }
-
-    /// A publication ends its subscription with an error.
-    pub fn fail(&mut self, sub: SubscriptionKey, error: Error) {
-        self.end_subscription(sub, Some(error));
-    }
-
-    /// The handler of a publication has returned; what it started may go on.
-    pub fn publication_returned(&mut self, sub: SubscriptionKey) {
-        self.subscriptions.returned(sub);
-        self.unblock(Work::Publication(sub));
-    }
-
-    /// Closes the session once what was already said is sent.
-    pub fn close(&mut self) {
-        self.close_with(CloseReason::Application);
-    }
-
     /// What the application has to do next.
     pub fn poll_event(&mut self) -> Option<Event> {
         self.events.pop_front()
@@ -371,207 +251,6 @@ impl Session {
             Phase::Opening { deadline } => Some(deadline),
             Phase::Open { .. } => self.heartbeat.as_ref().and_then(Heartbeat::poll_timeout),
             Phase::Closed(_) => None,
-        }
-    }
-
-    /// The order of checks matters: clients see which one failed.
-    fn handle_message(&mut self, message: Incoming, now: Instant) {
-        match (message.kind(), self.phase) {
-            (_, Phase::Closed(_)) | (Kind::Pong, Phase::Open { pings: true }) => {}
-            (Kind::Missing, _) => self.send_error("Bad request", Some(message.into_offending())),
-            (Kind::Connect, Phase::Opening { .. }) => self.connect(&message, now),
-            (Kind::Connect, Phase::Open { .. }) => {
-                self.send_error("Already connected", Some(message.into_offending()));
-            }
-            (_, Phase::Opening { .. }) => {
-                self.send_error("Must connect first", Some(message.into_offending()));
-            }
-            (Kind::Ping, Phase::Open { pings: true }) => {
-                self.send(&ServerMessage::Pong {
-                    id: message.id().cloned(),
-                });
-            }
-            (Kind::Ping | Kind::Pong | Kind::Other, Phase::Open { .. }) => {
-                self.enqueue(message.into_request());
-            }
-        }
-    }
-
-    fn connect(&mut self, message: &Incoming, now: Instant) {
-        let Some(version) = negotiate(message) else {
-            let best = message
-                .versions()
-                .and_then(|(_, support)| common_version(&support));
-            self.send(&ServerMessage::Failed {
-                version: best.unwrap_or(VERSIONS[0]).to_owned(),
-            });
-            return self.close_with(CloseReason::VersionMismatch);
-        };
-        let pings = version != "pre1";
-        self.phase = Phase::Open { pings };
-        self.heartbeat = pings.then(|| {
-            Heartbeat::new(
-                self.config.heartbeat_interval,
-                self.config.heartbeat_timeout,
-                now,
-            )
-        });
-        self.send(&ServerMessage::Connected {
-            session: self.id.clone(),
-        });
-        self.events.push_back(Event::Connected);
-    }
-
-    fn enqueue(&mut self, request: Request) {
-        if self.queue.len() >= self.config.max_queued_messages {
-            return self.refuse(request);
-        }
-        self.queue.push(request);
-        self.advance();
-    }
-
-    /// Starts what waits, until something that runs holds the queue up.
-    fn advance(&mut self) {
-        while self.is_open() {
-            let Some(request) = self.queue.next() else {
-                return;
-            };
-            self.start(request);
-        }
-    }
-
-    fn start(&mut self, request: Request) {
-        match request {
-            Request::Method {
-                id,
-                name,
-                params,
-                random_seed,
-            } => {
-                self.start_method(id, name, params, random_seed);
-            }
-            Request::Sub { id, name, params } => self.start_publication(id, name, params),
-            Request::Unsub { id } => self.unsubscribe(id),
-            Request::Refuse { reason, offending } => self.send_error(reason, Some(offending)),
-        }
-    }
-
-    fn start_method(
-        &mut self,
-        id: String,
-        name: String,
-        params: Vec<Value>,
-        random_seed: Option<String>,
-    ) {
-        if !self.names.has_method(&name) {
-            return self.refuse_method(id, Error::not_found(format!("Method '{name}' not found")));
-        }
-        let call = CallKey(self.key());
-        self.calls.insert(
-            call,
-            Call {
-                id,
-                pending_writes: 0,
-                returned: false,
-            },
-        );
-        self.queue.block(Work::Method(call));
-        self.events.push_back(Event::Method {
-            call,
-            name,
-            params,
-            random_seed,
-        });
-    }
-
-    fn start_publication(&mut self, id: String, name: String, params: Vec<Value>) {
-        if !self.names.has_publication(&name) {
-            let error = Error::not_found(format!("Subscription '{name}' not found"));
-            return self.send_nosub(Some(id.into()), Some(error));
-        }
-        if self.subscriptions.key_of(&id).is_some() {
-            return;
-        }
-        if self.subscriptions.len() >= self.config.max_subscriptions {
-            let error = Error::new("too-many-subscriptions", "Too many subscriptions are open");
-            return self.send_nosub(Some(id.into()), Some(error));
-        }
-        let sub = SubscriptionKey(self.key());
-        self.subscriptions.insert(sub, id.clone());
-        self.queue.block(Work::Publication(sub));
-        self.events.push_back(Event::Subscribe {
-            sub,
-            id,
-            name,
-            params,
-        });
-    }
-
-    fn unsubscribe(&mut self, id: Option<Value>) {
-        let sub = id
-            .as_ref()
-            .and_then(Value::as_str)
-            .and_then(|id| self.subscriptions.key_of(id));
-        match sub {
-            Some(sub) => self.end_subscription(sub, None),
-            None => self.send_nosub(id, None),
-        }
-    }
-
-    fn end_subscription(&mut self, sub: SubscriptionKey, error: Option<Error>) {
-        let Some(id) = self.subscriptions.remove(sub) else {
-            return;
-        };
-        for message in self.merge_box.remove_subscription(sub) {
-            self.send(&message.into());
-        }
-        self.events.push_back(Event::Stopped { sub });
-        self.send_nosub(Some(id.into()), error);
-    }
-
-    /// Answers what does not fit into the queue any more.
-    fn refuse(&mut self, request: Request) {
-        const REASON: &str = "Too many messages are waiting to be processed";
-        let error = || Error::new("too-many-requests", REASON);
-        match request {
-            Request::Method { id, .. } => self.refuse_method(id, error()),
-            Request::Sub { id, .. } => self.send_nosub(Some(id.into()), Some(error())),
-            Request::Unsub { id } => self.send_nosub(id, Some(error())),
-            Request::Refuse { .. } => self.send_error(REASON, None),
-        }
-    }
-
-    fn refuse_method(&mut self, id: String, error: Error) {
-        self.send(&ServerMessage::Result {
-            id: id.clone(),
-            result: Err(error),
-        });
-        self.send(&ServerMessage::Updated { methods: vec![id] });
-    }
-
-    fn send_updated(&mut self, call: CallKey) {
-        if let Some(state) = self.calls.remove(&call) {
-            self.send(&ServerMessage::Updated {
-                methods: vec![state.id],
-            });
-        }
-    }
-
-    fn send_change(
-        &mut self,
-        sub: SubscriptionKey,
-        change: Result<Option<DataMessage>, UnknownDocument>,
-    ) -> Result<(), UnknownDocument> {
-        if change.is_err() && self.subscriptions.is_running(sub) {
-            self.fail(sub, Error::internal());
-        }
-        self.send_data(change?);
-        Ok(())
-    }
-
-    fn send_data(&mut self, message: Option<DataMessage>) {
-        if let Some(message) = message {
-            self.send(&message.into());
         }
     }
 
@@ -624,20 +303,3 @@ impl fmt::Debug for Session {
             .finish_non_exhaustive()
     }
 }
-
-/// The version that both sides speak, if it is the one that the client proposed.
-fn negotiate(message: &Incoming) -> Option<&str> {
-    let (version, support) = message.versions()?;
-    (common_version(&support).unwrap_or(VERSIONS[0]) == version).then_some(version)
-}
-
-/// The first of the client's versions that this server speaks.
-fn common_version<'a>(support: &[&'a str]) -> Option<&'a str> {
-    support
-        .iter()
-        .copied()
-        .find(|version| VERSIONS.contains(version))
-}
-
-#[cfg(test)]
-mod tests;

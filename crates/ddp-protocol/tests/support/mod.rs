@@ -1,0 +1,98 @@
+//! A session and the two that talk to it: a client that sends frames, and a moved clock.
+
+#![allow(dead_code, reason = "each test file uses its own part")]
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use ddp_protocol::merge_box::SubscriptionKey;
+use ddp_protocol::session::{CallKey, Event, Names, Session, SessionConfig, Transmit};
+
+/// Every name exists but those that begin with `no`.
+pub(crate) struct Most;
+
+impl Names for Most {
+    fn has_method(&self, name: &str) -> bool {
+        !name.starts_with("no")
+    }
+
+    fn has_publication(&self, name: &str) -> bool {
+        !name.starts_with("no")
+    }
+}
+
+pub(crate) struct Talk {
+    pub(crate) session: Session,
+    pub(crate) now: Instant,
+}
+
+impl Talk {
+    pub(crate) fn new(config: SessionConfig) -> Self {
+        let now = Instant::now();
+        Self {
+            session: Session::new(Arc::new(config), Arc::new(Most), "S", now),
+            now,
+        }
+    }
+
+    pub(crate) fn connected(config: SessionConfig) -> Self {
+        let mut talk = Self::new(config);
+        talk.says(r#"{"msg":"connect","version":"1","support":["1"]}"#);
+        assert_eq!(talk.hears(), [r#"{"msg":"connected","session":"S"}"#]);
+        assert_eq!(talk.session.poll_event(), Some(Event::Connected));
+        talk
+    }
+
+    pub(crate) fn says(&mut self, frame: &str) {
+        self.session.handle_text(frame, self.now);
+    }
+
+    /// Calls a method that has its own name as id.
+    pub(crate) fn calls(&mut self, name: &str) {
+        self.says(&format!(
+            r#"{{"msg":"method","id":"{name}","method":"{name}"}}"#
+        ));
+    }
+
+    /// Subscribes to a publication that has its own name as id.
+    pub(crate) fn subscribes(&mut self, name: &str) {
+        self.says(&format!(r#"{{"msg":"sub","id":"{name}","name":"{name}"}}"#));
+    }
+
+    /// Everything that is to be sent; a close is an empty frame.
+    pub(crate) fn hears(&mut self) -> Vec<String> {
+        let frames = std::iter::from_fn(|| self.session.poll_transmit());
+        frames
+            .map(|transmit| match transmit {
+                Transmit::Text(frame) => frame,
+                Transmit::Close => String::new(),
+            })
+            .collect()
+    }
+
+    /// The method that is to run now.
+    pub(crate) fn runs_method(&mut self, expected: &str) -> CallKey {
+        match self.session.poll_event() {
+            Some(Event::Method { call, name, .. }) if name == expected => call,
+            other => panic!("{other:?} instead of the method {expected}"),
+        }
+    }
+
+    /// The publication that is to run now.
+    pub(crate) fn runs_publication(&mut self, expected: &str) -> SubscriptionKey {
+        match self.session.poll_event() {
+            Some(Event::Subscribe { sub, name, .. }) if name == expected => sub,
+            other => panic!("{other:?} instead of the publication {expected}"),
+        }
+    }
+
+    /// Lets time pass, and the session act at each moment that it asked for.
+    pub(crate) fn passes(&mut self, time: Duration) {
+        let until = self.now + time;
+        while let Some(at) = self.session.poll_timeout().filter(|at| *at <= until) {
+            self.now = at;
+            self.session.handle_timeout(at);
+        }
+        self.now = until;
+    }
+}
