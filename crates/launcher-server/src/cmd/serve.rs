@@ -1,6 +1,6 @@
 //! `meteor-launcher serve`: puts the parts together, and takes them apart in order.
 
-use std::{fs, path::Path, sync::Arc, time::Duration};
+use std::{fs, io::IsTerminal, path::Path, sync::Arc, time::Duration};
 
 use launcher_core::{
     Launcher, Parts, Settings,
@@ -114,6 +114,7 @@ fn log_to_stderr(filter: &str) -> Result<(), AnyError> {
     let filter = EnvFilter::try_new(filter).map_err(|e| format!("--log {filter}: {e}"))?;
     tracing_subscriber::fmt()
         .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr)
         .init();
     Ok(())
