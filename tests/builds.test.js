@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, it } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { dockerfile, meteorBundle, meteorBundleWith, tar } from './support/archives.js';
-import { added, containerIds, danglingImages, image } from './support/docker.js';
+import { added, buildLabel, buildRemains, image } from './support/docker.js';
 import { freePort } from './support/ports.js';
 import { until } from './support/until.js';
 import { World, appImage, imagePrefix, refused } from './support/world.js';
@@ -109,8 +109,8 @@ describe('building images', () => {
     let count = 0;
 
     const state = async () => ({
-      containers: await containerIds(),
-      dangling: await danglingImages(),
+      builds: await buildRemains(),
+      containers: new Set((await world.containers()).map(({ Id }) => Id)),
       files: new Set(await world.leftovers()),
       documents: new Set(world.images.keys()),
     });
@@ -121,7 +121,7 @@ describe('building images', () => {
     });
 
     async function leavesNothing() {
-      const nothing = { containers: [], dangling: [], files: [], documents: [] };
+      const nothing = { builds: [], containers: [], files: [], documents: [] };
       let left;
       await until(
         async () => {
@@ -166,7 +166,7 @@ describe('building images', () => {
       'a hard link out of the tree': [bytes(() => tar([{ name: 'Dockerfile', body: 'FROM scratch\nCOPY out /\n' }, { name: 'out', type: '1', link: '/etc/passwd' }])), 500],
       'a device': [bytes(() => tar([{ name: 'Dockerfile', body: 'FROM scratch\nCOPY Dockerfile /\n' }, { name: 'null', type: '3' }])), 500],
       'a Dockerfile that Docker cannot read': [bytes(() => dockerfile('FRUM scratch\n')), 500],
-      'a Dockerfile whose step fails': [bytes(() => dockerfile(`FROM ${appImage}\nRUN echo before\nRUN exit 7\n`)), 500],
+      'a Dockerfile whose step fails': [bytes(() => dockerfile(`FROM ${appImage}\nLABEL ${buildLabel}=step\nRUN echo before\nRUN exit 7\n`)), 500],
       'a base image that does not exist': [bytes(() => dockerfile('FROM meteor-launcher-test/not-there:at-all\n')), 500],
       'a bundle whose star.json is not JSON': [bytes(() => meteorBundleWith({ 'bundle/star.json': '{' })), 500],
       'a bundle without its main.js': [
@@ -187,7 +187,7 @@ describe('building images', () => {
     }
 
     it('says what failed in a build, and which build', async () => {
-      const url = server.serve('seven.tar', dockerfile(`FROM ${appImage}\nRUN exit 7\n`));
+      const url = server.serve('seven.tar', dockerfile(`FROM ${appImage}\nLABEL ${buildLabel}=seven\nRUN exit 7\n`));
       const { details } = await refused(build(name, url), 500, /7/);
       assert.match(details, /build \S*[2-9A-HJ-NP-TW-Za-km-z]{17}/i);
       await leavesNothing();

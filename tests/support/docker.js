@@ -46,9 +46,14 @@ export async function labelledContainers() {
 /** Ids of all containers, so that two moments can be compared. */
 export const containerIds = async () => new Set(lines(await docker('ps', '--all', '--quiet', '--no-trunc')));
 
-/** Ids of images that no name points to. */
-export const danglingImages = async () =>
-  new Set(lines(await docker('images', '--quiet', '--no-trunc', '--filter', 'dangling=true')));
+/** What builds of the tests leave when they leave something: images without a name, and containers of their steps. */
+export const buildRemains = async () => new Set([
+  ...lines(await docker('images', '--quiet', '--no-trunc', '--filter', 'dangling=true', '--filter', `label=${buildLabel}`)),
+  ...lines(await docker('ps', '--all', '--quiet', '--no-trunc', '--filter', `label=${buildLabel}`)),
+]);
+
+/** The label that tests' Dockerfiles begin with, so that what is left of them can be told from what others do. */
+export const buildLabel = 'meteor-launcher-test';
 
 /** `name:tag` of the images whose repository begins with the prefix. */
 export async function imagesNamed(prefix) {
