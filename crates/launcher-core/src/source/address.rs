@@ -19,15 +19,18 @@ pub(super) struct OnlyPrivate;
 /// Resolves names by the system and drops the addresses that are not allowed.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct GuardedResolver {
-    pub(super) allow_private: bool,
+    pub(super) rule: Rule,
 }
+
+/// Decides about addresses.
+pub(super) type Rule = fn(IpAddr) -> bool;
 
 impl Resolve for GuardedResolver {
     fn resolve(&self, name: Name) -> Resolving {
-        let allow_private = self.allow_private;
+        let rule = self.rule;
         Box::pin(async move {
             let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
-            let allowed = allowed_addresses(found, allow_private)?;
+            let allowed = allowed_addresses(found, rule)?;
             Ok(Box::new(allowed.into_iter()) as Addrs)
         })
     }
@@ -35,7 +38,7 @@ impl Resolve for GuardedResolver {
 
 fn allowed_addresses(
     found: impl Iterator<Item = SocketAddr>,
-    allow_private: bool,
+    rule: Rule,
 ) -> Result<Vec<SocketAddr>, Box<dyn std::error::Error + Send + Sync>> {
     let found: Vec<_> = found.collect();
     if found.is_empty() {
@@ -43,7 +46,7 @@ fn allowed_addresses(
     }
     let allowed: Vec<_> = found
         .into_iter()
-        .filter(|address| allow_private || is_public(address.ip()))
+        .filter(|address| rule(address.ip()))
         .collect();
     if allowed.is_empty() {
         Err(OnlyPrivate.into())
@@ -52,14 +55,14 @@ fn allowed_addresses(
     }
 }
 
-/// Whether the URL's host is an address (not a name) outside the public ranges.
+/// The URL's host, if it is an address and not a name.
 ///
-/// Resolvers are not asked about such hosts, so they are checked here.
-pub(super) fn is_private_literal(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Ipv4(ip)) => !is_public(ip.into()),
-        Some(Host::Ipv6(ip)) => !is_public(ip.into()),
-        Some(Host::Domain(_)) | None => false,
+/// Resolvers are not asked about such hosts, so they are checked apart.
+pub(super) fn literal(url: &Url) -> Option<IpAddr> {
+    match url.host()? {
+        Host::Ipv4(ip) => Some(ip.into()),
+        Host::Ipv6(ip) => Some(ip.into()),
+        Host::Domain(_) => None,
     }
 }
 
@@ -134,24 +137,27 @@ mod tests {
         let disguised = "http://127.1/ http://2130706433/ http://0x7f000001/ http://0177.0.0.1/ \
             http://[::ffff:127.0.0.1]/ http://[::1]/ http://169.254.169.254/latest";
         for text in disguised.split_whitespace() {
-            assert!(is_private_literal(&Url::parse(text).unwrap()), "{text}");
+            let ip = literal(&Url::parse(text).unwrap()).unwrap();
+            assert!(!is_public(ip), "{text}");
         }
-        assert!(!is_private_literal(&Url::parse("http://1.1.1.1/").unwrap()));
-        assert!(!is_private_literal(
-            &Url::parse("http://localhost/").unwrap()
-        ));
+        assert_eq!(literal(&Url::parse("http://localhost/").unwrap()), None);
     }
 
     #[test]
     fn mixed_answers_keep_only_public_addresses() {
         let found = ["10.0.0.1:0", "1.1.1.1:0"].map(|text| text.parse().unwrap());
-        let allowed = allowed_addresses(found.into_iter(), false).unwrap();
+        let allowed = allowed_addresses(found.into_iter(), is_public).unwrap();
         assert_eq!(allowed, [found[1]]);
         assert!(
-            allowed_addresses(found[..1].iter().copied(), false)
+            allowed_addresses(found[..1].iter().copied(), is_public)
                 .unwrap_err()
                 .is::<OnlyPrivate>()
         );
-        assert_eq!(allowed_addresses(found.into_iter(), true).unwrap().len(), 2);
+        assert_eq!(
+            allowed_addresses(found.into_iter(), |_| true)
+                .unwrap()
+                .len(),
+            2
+        );
     }
 }

@@ -8,9 +8,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use flate2::read::MultiGzDecoder;
 
-use super::bundle::{self, Bundle, BundleInfo};
+use super::bundle::{self, Bundle};
 use super::error::{SourceError, shown};
 use super::format;
+use super::star::BundleInfo;
 use super::tar_reader::{BLOCK, Entry, EntryKind, TarReader};
 use super::tree::{Tree, clean};
 

@@ -1,20 +1,20 @@
-//! Understands a Meteor bundle: its release, the Node it needs, and how its packages get installed.
+//! Understands a Meteor bundle: that it is whole, and how its packages get installed.
 //!
 //! The layout is that of `meteor build` (Meteor's `tools/isobuild/bundler.js`), whose archives hold
 //! one folder `bundle/`. An archive made inside that folder is understood as well.
 
 use std::collections::HashMap;
 
-use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::archive::Scan;
 use super::dockerfile::Recipe;
 use super::error::SourceError;
 use super::npm;
+use super::star::{BundleInfo, Star};
 use super::tree::Tree;
 
-pub(super) const STAR_JSON: &str = "star.json";
+const STAR_JSON: &str = "star.json";
 const NODE_VERSION_TXT: &str = ".node_version.txt";
 const PACKAGE_JSON: &str = "programs/server/package.json";
 const SHRINKWRAP: &str = "programs/server/npm-shrinkwrap.json";
@@ -39,39 +39,6 @@ const INSTALL_SCRIPTS: [&str; 7] = [
     "prepare",
     "postprepare",
 ];
-/// Oldest Node that has an image with an npm that still works.
-const OLDEST_NODE: u32 = 4;
-/// Longest text that is taken over from star.json, in bytes.
-const MAX_TEXT: usize = 100;
-
-/// Node majors by Meteor release, for bundles that do not name their Node: the first line whose
-/// release is not newer than the bundle's counts (Meteor's changelog).
-const NODE_OF_METEOR: [((u32, u32), u32); 8] = [
-    ((3, 1), 22),
-    ((3, 0), 20),
-    ((2, 3), 14),
-    ((1, 9), 12),
-    ((1, 6), 8),
-    ((1, 4), 4),
-    ((1, 0), 0),
-    ((0, 0), 0),
-];
-
-/// What a Meteor bundle says about itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BundleInfo {
-    /// Release as in star.json, such as `METEOR@3.3`.
-    pub meteor_release: Option<String>,
-    /// Node version that the bundle was made with, such as `22.16.0`.
-    pub node_version: Option<String>,
-    /// npm version that belongs to it.
-    pub npm_version: Option<String>,
-    /// Major version of the Node that runs it.
-    pub node_major: u32,
-    /// Whether all packages of the server are in the archive, so that nothing is installed.
-    pub carries_node_modules: bool,
-}
-
 /// A bundle, read, with what must change in it to become a build context.
 #[derive(Debug)]
 pub(super) struct Bundle {
@@ -82,21 +49,6 @@ pub(super) struct Bundle {
     /// New content of files, by their path in the archive.
     pub(super) replaced: HashMap<String, Vec<u8>>,
     pub(super) notes: Vec<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct StarJson {
-    meteor_release: Option<String>,
-    node_version: Option<String>,
-    npm_version: Option<String>,
-    #[serde(default)]
-    programs: Vec<Program>,
-}
-
-#[derive(Deserialize)]
-struct Program {
-    arch: Option<String>,
 }
 
 /// Files of one bundle in a scanned archive.
@@ -134,16 +86,11 @@ impl Bundle {
                 "is a hard link to a file outside of the bundle",
             ));
         }
-        let star: StarJson =
-            serde_json::from_slice(files.content(STAR_JSON)?).map_err(|_| not_json("star.json"))?;
-        check_architecture(&star, architecture)?;
+        let star = Star::read(files.content(STAR_JSON)?).ok_or_else(|| not_json(STAR_JSON))?;
+        star.check_architecture(architecture)?;
         let mut package = files.object(PACKAGE_JSON)?;
         let carries_node_modules = files.carry_all(&package);
-        let info = info(
-            &star,
-            files.optional(NODE_VERSION_TXT),
-            carries_node_modules,
-        )?;
+        let info = star.info(files.optional(NODE_VERSION_TXT), carries_node_modules)?;
         let mut bundle = Self {
             info,
             recipe: Recipe::Carried,
@@ -265,88 +212,6 @@ impl<'a> Files<'a> {
         let dependencies = package.get("dependencies").and_then(Value::as_object);
         self.has_node_modules() && dependencies.is_none_or(|names| names.keys().all(carried))
     }
-}
-
-fn check_architecture(star: &StarJson, wanted: &str) -> Result<(), SourceError> {
-    // A program for "os.linux" or "os" runs on any machine below it; "web.browser" on none.
-    let foreign = |arch: &&String| {
-        arch.starts_with("os.") && *arch != wanted && !wanted.starts_with(&format!("{arch}."))
-    };
-    let archs = star
-        .programs
-        .iter()
-        .filter_map(|program| program.arch.as_ref());
-    match archs.into_iter().find(foreign) {
-        None => Ok(()),
-        Some(found) => {
-            let found = found
-                .chars()
-                .take(MAX_TEXT)
-                .filter(|c| !c.is_control())
-                .collect();
-            Err(SourceError::Architecture {
-                found,
-                wanted: wanted.to_owned(),
-            })
-        }
-    }
-}
-
-fn info(
-    star: &StarJson,
-    node_version_txt: Option<&[u8]>,
-    carries_node_modules: bool,
-) -> Result<BundleInfo, SourceError> {
-    let meteor_release = star.meteor_release.as_deref().and_then(plain);
-    let from_txt = || node_version_txt.and_then(|text| plain(std::str::from_utf8(text).ok()?));
-    let named = star
-        .node_version
-        .as_deref()
-        .and_then(plain)
-        .or_else(from_txt);
-    let node_version = named.map(|text| text.trim_start_matches('v').to_owned());
-    let major = node_version.as_deref().and_then(major_of);
-    let known = major.or_else(|| meteor_release.as_deref().and_then(node_of_meteor));
-    let node_major = known.ok_or(SourceError::NodeUnknown)?;
-    if node_major < OLDEST_NODE {
-        return Err(SourceError::NodeTooOld(
-            node_version.unwrap_or_else(|| "0.10".to_owned()),
-        ));
-    }
-    let npm_version = star.npm_version.as_deref().and_then(plain);
-    Ok(BundleInfo {
-        meteor_release,
-        node_version,
-        npm_version,
-        node_major,
-        carries_node_modules,
-    })
-}
-
-/// A short text without anything that would not belong in a version; others are ignored.
-fn plain(text: &str) -> Option<String> {
-    let text = text.trim();
-    let allowed = |c: char| c.is_ascii_alphanumeric() || "@.-+_:".contains(c);
-    let usable = !text.is_empty() && text.len() <= MAX_TEXT && text.chars().all(allowed);
-    usable.then(|| text.to_owned())
-}
-
-fn major_of(version: &str) -> Option<u32> {
-    let (major, _) = version.split_once('.').unwrap_or((version, ""));
-    major.parse().ok().filter(|major| *major < 1000)
-}
-
-fn node_of_meteor(release: &str) -> Option<u32> {
-    let version = release.rsplit('@').next()?;
-    let mut numbers = version.split(['.', '-']).map(str::parse::<u32>);
-    let (major, minor) = (
-        numbers.next()?.ok()?,
-        numbers.next().and_then(Result::ok).unwrap_or(0),
-    );
-    NODE_OF_METEOR
-        .iter()
-        .find(|(since, _)| *since <= (major, minor))
-        .map(|(_, node)| *node)
 }
 
 /// How npm is run: in a layer of its own only where it needs nothing but the files named in the

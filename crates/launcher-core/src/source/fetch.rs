@@ -11,7 +11,7 @@ use reqwest::{Client, Response, StatusCode, redirect};
 use tokio::io::AsyncWriteExt;
 use url::Url;
 
-use super::address::{GuardedResolver, OnlyPrivate, is_private_literal, is_public};
+use super::address::{GuardedResolver, OnlyPrivate, Rule, is_public, literal};
 use super::error::SourceError;
 
 /// Longest URL that is taken, in bytes; presigned URLs of object stores have up to 2,000.
@@ -62,6 +62,7 @@ pub struct Fetched {
 pub struct Fetcher {
     client: Client,
     options: FetchOptions,
+    rule: Rule,
 }
 
 /// Makes rustls use its `ring` provider in this process, unless one is installed already.
@@ -78,15 +79,22 @@ impl Fetcher {
     ///
     /// [`SourceError::Local`] when the system's certificates cannot be used.
     pub fn new(options: FetchOptions) -> Result<Self, SourceError> {
+        let rule: Rule = if options.allow_private {
+            |_| true
+        } else {
+            is_public
+        };
+        Self::with_rule(options, rule)
+    }
+
+    pub(super) fn with_rule(options: FetchOptions, rule: Rule) -> Result<Self, SourceError> {
         install_crypto_provider();
         let client = Client::builder()
             .user_agent(concat!("meteor-launcher/", env!("CARGO_PKG_VERSION")))
             .no_proxy()
             .referer(false)
             .redirect(redirect::Policy::none())
-            .dns_resolver(GuardedResolver {
-                allow_private: options.allow_private,
-            })
+            .dns_resolver(GuardedResolver { rule })
             .pool_max_idle_per_host(0)
             .connect_timeout(options.connect_timeout)
             .build()
@@ -94,7 +102,11 @@ impl Fetcher {
                 action: "set up downloads",
                 cause: std::io::Error::other(error),
             })?;
-        Ok(Self { client, options })
+        Ok(Self {
+            client,
+            options,
+            rule,
+        })
     }
 
     /// Downloads to a nameless file in `directory`. `progress` is told, after every piece, how many
@@ -143,9 +155,8 @@ impl Fetcher {
         })
     }
 
-    pub(super) async fn request(&self, url: &Url) -> Result<Response, SourceError> {
-        let allow_private = self.options.allow_private;
-        if !allow_private && is_private_literal(url) {
+    async fn request(&self, url: &Url) -> Result<Response, SourceError> {
+        if literal(url).is_some_and(|ip| !(self.rule)(ip)) {
             return Err(private(url));
         }
         let sent = self.client.get(url.clone()).send();
@@ -155,7 +166,7 @@ impl Fetcher {
         let response = answer.map_err(|error| request_error(url, &error))?;
         // The resolver let nothing else through; this is what was connected to in the end.
         let peer = response.remote_addr();
-        if !allow_private && peer.is_some_and(|peer| !is_public(peer.ip())) {
+        if peer.is_some_and(|peer| !(self.rule)(peer.ip())) {
             return Err(private(url));
         }
         Ok(response)

@@ -18,6 +18,7 @@ mod error;
 mod fetch;
 mod format;
 mod npm;
+mod star;
 mod tar_reader;
 #[cfg(test)]
 mod tests;
@@ -28,11 +29,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 pub use archive::{Kind, Limits};
-pub use bundle::BundleInfo;
 pub use context::ContextStream;
 pub use dockerfile::NodeImage;
 pub use error::SourceError;
 pub use fetch::{FetchOptions, Fetched, Fetcher, install_crypto_provider, public_url};
+pub use star::BundleInfo;
 
 use archive::Found;
 use context::Repacker;

@@ -1,6 +1,7 @@
 //! Downloads from servers on loopback that answer what a script says, byte by byte.
 
 use std::io::{Read, Seek};
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Mutex;
 use std::time::Duration;
@@ -28,7 +29,11 @@ struct Server {
 
 impl Server {
     async fn start(answer: impl Fn(u16) -> Answer) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::start_at("127.0.0.1:0", answer).await
+    }
+
+    async fn start_at(address: &str, answer: impl Fn(u16) -> Answer) -> Self {
+        let listener = TcpListener::bind(address).await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let answer = answer(port);
         let (sender, requests) = mpsc::unbounded_channel();
@@ -62,6 +67,12 @@ impl Server {
 
 fn ok(headers: &str, body: &str) -> Answer {
     Answer::Send(format!("HTTP/1.1 200 OK\r\n{headers}\r\n{body}"))
+}
+
+fn location(to: &str) -> Answer {
+    Answer::Send(format!(
+        "HTTP/1.1 302 Found\r\nLocation: {to}\r\nContent-Length: 0\r\n\r\n"
+    ))
 }
 
 fn options() -> FetchOptions {
@@ -179,11 +190,6 @@ async fn other_answers_are_told_with_their_status() {
 #[tokio::test]
 async fn redirects_are_followed_five_times() {
     let target = Server::start(|_| ok("Content-Length: 2\r\n", "ok")).await;
-    let location = |to: &str| {
-        Answer::Send(format!(
-            "HTTP/1.1 302 Found\r\nLocation: {to}\r\nContent-Length: 0\r\n\r\n"
-        ))
-    };
     let mut next = target.port;
     for _ in 0..5 {
         next = Server::start(|_| location(&format!("http://127.0.0.1:{next}/x")))
@@ -272,22 +278,59 @@ async fn private_addresses_are_refused_before_anything_is_sent() {
     );
 }
 
+/// On loopback there is no public address, so one of its own stands in for them.
+fn only_the_first(ip: IpAddr) -> bool {
+    ip == IpAddr::from([127, 0, 0, 1])
+}
+
 #[tokio::test]
 async fn redirects_to_private_addresses_are_refused() {
-    // The first hop is as if it were public: it is asked for by a client that allows its address.
-    let mut inner = Server::start(|_| ok("Content-Length: 0\r\n", "")).await;
-    let guarded = Fetcher::new(FetchOptions {
-        allow_private: false,
-        ..options()
-    })
-    .unwrap();
-    let url = url::Url::parse(&format!("http://127.0.0.1:{}/", inner.port)).unwrap();
-    let error = guarded.request(&url).await.unwrap_err();
-    assert!(
-        matches!(error, SourceError::PrivateAddress { .. }),
+    let mut inner = Server::start_at("127.0.0.2:0", |_| ok("Content-Length: 0\r\n", "")).await;
+    for host in ["127.0.0.2", "[::1]", "2130706434"] {
+        let target = format!("http://{host}:{}/", inner.port);
+        let outer = Server::start(|_| location(&target)).await;
+        let fetcher = Fetcher::with_rule(options(), only_the_first).unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let outcome = fetcher
+            .fetch(&outer.url(), directory.path(), |_, _| {})
+            .await;
+        let error = outcome.unwrap_err();
+        assert!(
+            matches!(error, SourceError::PrivateAddress { .. }),
+            "{host}: {error}"
+        );
+    }
+    assert!(inner.requests.try_recv().is_err(), "the server was reached");
+}
+
+#[tokio::test]
+async fn names_are_checked_by_what_they_resolve_to() {
+    let mut server = Server::start(|_| ok("Content-Length: 2\r\n", "ok")).await;
+    let url = format!("http://localhost:{}/", server.port);
+    let directory = tempfile::tempdir().unwrap();
+    let refusing = Fetcher::with_rule(options(), |_| false).unwrap();
+    let error = refusing
+        .fetch(&url, directory.path(), |_, _| {})
+        .await
+        .unwrap_err();
+    assert_eq!(
+        error.to_string().split(' ').next(),
+        Some("localhost"),
         "{error}"
     );
-    assert!(inner.requests.try_recv().is_err(), "the server was reached");
+    assert!(
+        server.requests.try_recv().is_err(),
+        "the server was reached"
+    );
+    let taking = Fetcher::with_rule(options(), only_the_first).unwrap();
+    assert_eq!(
+        taking
+            .fetch(&url, directory.path(), |_, _| {})
+            .await
+            .unwrap()
+            .bytes,
+        2
+    );
 }
 
 #[tokio::test]
