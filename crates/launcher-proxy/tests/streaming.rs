@@ -7,7 +7,6 @@ mod support;
 use support::*;
 use tokio::sync::oneshot;
 
-const CHUNK: usize = 64 * 1024;
 const CHUNKS: usize = 512;
 
 #[tokio::test]
@@ -88,11 +87,8 @@ async fn a_reader_that_pauses_pauses_the_sender() {
     let mut client = world.connect().await;
     client.send(&get("/")).await;
     client.head().await;
-    // The sender has stalled when a moment passes without progress. Far fewer than 1 GiB fit into
-    // the sockets on the way.
-    let moment = std::time::Duration::from_millis(300);
-    while let Ok(Ok(())) = tokio::time::timeout(moment, has_sent.changed()).await {}
-    let stalled_at = *has_sent.borrow_and_update();
+    let stalled_at = stalled(&mut has_sent).await;
+    // Far less than 1 GiB fits into the sockets on the way.
     assert!(
         stalled_at < 1024,
         "{stalled_at} chunks were taken from the upstream"
@@ -101,6 +97,28 @@ async fn a_reader_that_pauses_pauses_the_sender() {
     patiently(has_sent.wait_for(|sent| *sent > stalled_at))
         .await
         .unwrap();
+}
+
+#[tokio::test]
+async fn an_upstream_hears_that_its_client_has_left() {
+    let (left, mut has_left) = tokio::sync::mpsc::channel(1);
+    let upstream = upstream(move |mut wire| {
+        let left = left.clone();
+        async move {
+            wire.head().await;
+            wire.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+                .await;
+            assert_eq!(wire.head_or_end().await, None);
+            left.send(()).await.unwrap();
+        }
+    })
+    .await;
+    let world = World::to(upstream).await;
+    let mut client = world.connect().await;
+    client.send(&get("/")).await;
+    client.head().await;
+    drop(client);
+    patiently(has_left.recv()).await.unwrap();
 }
 
 #[tokio::test]
@@ -125,11 +143,4 @@ async fn server_sent_events_are_not_held_back() {
         next.send(()).await.unwrap();
         assert_eq!(client.up_to("\n\n\r\n").await, "9\r\ndata: 1\n\n\r\n");
     }
-}
-
-/// Different bytes in every chunk, so that a lost or doubled one shows.
-fn chunk(number: usize) -> Vec<u8> {
-    (0..CHUNK)
-        .map(|place| ((place + number * 7) % 251) as u8)
-        .collect()
 }

@@ -130,6 +130,40 @@ async fn an_upstream_that_has_said_all_still_hears_the_client() {
     assert_eq!(patiently(has_heard.recv()).await.unwrap(), "still here");
 }
 
+/// Of which the proxy must hold back what the client does not take, and lose none of it.
+#[tokio::test]
+async fn a_client_that_pauses_loses_nothing() {
+    const CHUNKS: usize = 512;
+    let (sent, mut has_sent) = tokio::sync::watch::channel(0);
+    let upstream = upstream(move |mut wire| {
+        let sent = sent.clone();
+        async move {
+            wire.head().await;
+            wire.send(SWITCHING).await;
+            for number in 0..CHUNKS {
+                wire.send_bytes(&chunk(number)).await;
+                sent.send_replace(number);
+            }
+        }
+    })
+    .await;
+    let world = World::to(upstream).await;
+    let mut client = world.connect().await;
+    client.send(UPGRADE).await;
+    client.head().await;
+    assert!(
+        stalled(&mut has_sent).await < CHUNKS - 1,
+        "too little to stall"
+    );
+    for number in 0..CHUNKS {
+        assert!(
+            client.exactly(CHUNK).await == chunk(number),
+            "chunk {number}"
+        );
+    }
+    assert_eq!(client.rest().await, "");
+}
+
 #[tokio::test]
 async fn a_client_that_neither_speaks_nor_leaves_is_not_kept_for_ever() {
     let upstream = upstream(|mut wire| async move {
@@ -185,7 +219,11 @@ async fn a_shutdown_closes_upgraded_connections_at_once() {
         wire.stream.read_u8().await.unwrap_or_default();
     })
     .await;
-    let world = World::to(upstream).await;
+    let config = Config {
+        drain: Duration::from_secs(3600),
+        ..Config::default()
+    };
+    let world = World::with_config(config, table("a.test", upstream)).await;
     let mut client = world.connect().await;
     client.send(UPGRADE).await;
     client.head().await;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use launcher_proxy::{Config, Proxy, Route, RouteTable, RouteWriter, Stats, Upstream};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
 /// Longer than anything here takes: what waits for so long waits for ever.
@@ -267,4 +267,20 @@ pub(crate) async fn patiently<T>(event: impl Future<Output = T>) -> T {
     tokio::time::timeout(PATIENCE, event)
         .await
         .expect("it should have happened by now")
+}
+
+/// Where a sender that reports its progress stopped: a moment passed without any.
+pub(crate) async fn stalled(progress: &mut watch::Receiver<usize>) -> usize {
+    let moment = Duration::from_millis(300);
+    while let Ok(Ok(())) = tokio::time::timeout(moment, progress.changed()).await {}
+    *progress.borrow_and_update()
+}
+
+pub(crate) const CHUNK: usize = 64 * 1024;
+
+/// Different bytes in every chunk, so that a lost or doubled one shows.
+pub(crate) fn chunk(number: usize) -> Vec<u8> {
+    (0..CHUNK)
+        .map(|place| ((place + number * 7) % 251) as u8)
+        .collect()
 }
