@@ -46,6 +46,7 @@ mod publication;
 mod server;
 mod task;
 mod upgrade;
+mod wire;
 
 pub use config::{Config, Heartbeat};
 pub use connection::Connection;

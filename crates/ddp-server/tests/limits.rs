@@ -84,6 +84,29 @@ async fn a_client_is_heard_while_it_does_not_read() {
 }
 
 #[tokio::test]
+async fn a_shutdown_does_not_wait_for_a_client_that_does_not_read() {
+    let server = Server::builder()
+        .config(Config {
+            close_timeout: Duration::from_millis(20),
+            ..Config::default()
+        })
+        .method("long", |_: MethodContext, _: Vec<Value>| async {
+            Ok("x".repeat(64 << 20))
+        })
+        .build();
+    let running = Running::start(server).await;
+    let mut client = running.connected().await;
+    client
+        .send(&json!({ "msg": "method", "id": "1", "method": "long" }))
+        .await;
+    assert_eq!(client.recv().await["msg"], "updated");
+    soon("the begin of the answer", client.0.get_mut().read_u8())
+        .await
+        .unwrap();
+    running.stop().await;
+}
+
+#[tokio::test]
 async fn a_message_that_is_too_long_closes_with_1009() {
     let config = Config {
         max_message_bytes: 1000,

@@ -131,7 +131,11 @@ impl Client {
     pub(crate) async fn next(&mut self) -> Frame {
         match soon("a message", self.0.next()).await {
             Some(Ok(Message::Text(text))) => Frame::Message(serde_json::from_str(&text).unwrap()),
-            Some(Ok(Message::Close(frame))) => Frame::Closed(frame.map(|frame| frame.code.into())),
+            Some(Ok(Message::Close(frame))) => {
+                // sends the answer, for which the server waits
+                let _server_is_gone = self.0.flush().await;
+                Frame::Closed(frame.map(|frame| frame.code.into()))
+            }
             Some(Ok(other)) => panic!("unexpected {other:?}"),
             Some(Err(_)) | None => Frame::Closed(None),
         }
