@@ -327,7 +327,7 @@ impl Launcher {
 /// Observers should hear the truth from the first moment on, if the engine can tell it soon.
 async fn first_look(shared: &Shared) {
     let look = async {
-        shared.images.forget_interrupted().await?;
+        shared.images.refresh().await?;
         let containers = shared.engine.containers(&shared.launcher_id, None).await?;
         for id in shared.instances.ids() {
             let own: Vec<_> = containers
