@@ -68,7 +68,7 @@ fn write_ejson_object(out: &mut String, fields: &Fields) {
     if escape {
         out.push_str("{\"$escape\":");
     }
-    write_object(out, fields, write_ejson);
+    write_object(out, fields, |out, _, value| write_ejson(out, value));
     if escape {
         out.push('}');
     }

@@ -1,4 +1,4 @@
-use crate::ejson::{Value, write_ejson};
+use crate::ejson::{Fields, Value, write_ejson};
 
 /// Writes a value as plain JSON, as `JSON.stringify` does: dates become ISO strings, infinite
 /// numbers null. Kinds that plain JSON has no usable form for keep their EJSON form.
@@ -10,12 +10,14 @@ pub(crate) fn write_json(out: &mut String, value: &Value) {
             None => out.push_str("null"),
         },
         Value::Array(items) => write_array(out, items, write_json),
-        Value::Object(fields) => write_object(out, fields, write_json),
+        Value::Object(fields) => {
+            write_object(out, fields, |out, _, value| write_json(out, value));
+        }
         other => write_ejson(out, other),
     }
 }
 
-pub(crate) fn write_array(out: &mut String, items: &[Value], write: fn(&mut String, &Value)) {
+pub(crate) fn write_array<T>(out: &mut String, items: &[T], write: impl Fn(&mut String, &T)) {
     out.push('[');
     for (index, item) in items.iter().enumerate() {
         if index > 0 {
@@ -26,19 +28,19 @@ pub(crate) fn write_array(out: &mut String, items: &[Value], write: fn(&mut Stri
     out.push(']');
 }
 
-pub(crate) fn write_object<'a>(
+pub(crate) fn write_object(
     out: &mut String,
-    fields: impl IntoIterator<Item = (&'a String, &'a Value)>,
-    write: fn(&mut String, &Value),
+    fields: &Fields,
+    write: impl Fn(&mut String, &str, &Value),
 ) {
     out.push('{');
-    for (index, (key, value)) in fields.into_iter().enumerate() {
+    for (index, (key, value)) in fields.iter().enumerate() {
         if index > 0 {
             out.push(',');
         }
         write_string(out, key);
         out.push(':');
-        write(out, value);
+        write(out, key, value);
     }
     out.push('}');
 }

@@ -168,9 +168,8 @@ impl Frame {
     }
 
     fn strings(self, key: &str, values: &[String]) -> Self {
-        let values: Vec<Value> = values.iter().map(Value::from).collect();
         self.key(key)
-            .then(|out| write_array(out, &values, write_json))
+            .then(|out| write_array(out, values, |out, value| write_string(out, value)))
     }
 
     fn json(self, key: &str, value: Option<&Value>) -> Self {
@@ -198,7 +197,7 @@ impl Frame {
             return self;
         }
         self.key("fields")
-            .then(|out| write_object(out, fields, write_ejson))
+            .then(|out| write_object(out, fields, |out, _, value| write_ejson(out, value)))
     }
 
     /// A refused message as it came: EJSON where it was read as EJSON, plain JSON elsewhere.
@@ -209,19 +208,10 @@ impl Frame {
             return frame.then(|out| write_json(out, message));
         };
         frame.then(|out| {
-            out.push('{');
-            for (index, (key, value)) in fields.iter().enumerate() {
-                if index > 0 {
-                    out.push(',');
-                }
-                write_string(out, key);
-                out.push(':');
-                match key.as_str() {
-                    "params" | "fields" | "result" => write_ejson(out, value),
-                    _ => write_json(out, value),
-                }
-            }
-            out.push('}');
+            write_object(out, fields, |out, key, value| match key {
+                "params" | "fields" | "result" => write_ejson(out, value),
+                _ => write_json(out, value),
+            });
         })
     }
 
