@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{Environment, Hostname, ImageName};
+use crate::{Environment, Hostname, ImageName, engine::Ended};
 
 /// The record of an app instance: what a caller wants. It is written before a container is made and
 /// deleted after the container is gone.
@@ -79,8 +79,12 @@ pub struct Observed {
     pub status: Status,
     /// The container's full id.
     pub container_id: Option<String>,
+    /// When its present run began, while it runs.
+    pub started_at: Option<Timestamp>,
     /// The port on the host that leads to the app, while the container runs.
     pub port: Option<u16>,
+    /// The run that the engine's events told last to have ended.
+    pub ended: Option<Ended>,
     /// Number of the newest wish that has been carried out.
     pub carried_out: u64,
     /// Why a wish could not be carried out, for as long as it is being tried.

@@ -12,7 +12,7 @@ use tokio::sync::{Notify, watch};
 
 use crate::{
     AppInstance, Error, Hostname, InstanceView, Observed, Observer, Status, Wanted,
-    engine::Container,
+    engine::{Container, Ended},
     observation,
     store::{Store, StoreError},
 };
@@ -157,6 +157,12 @@ impl Instances {
     /// Enters a look at the instance's containers. For the reconciler only.
     pub(crate) fn see(&self, id: &str, containers: &[Container]) {
         self.update(id, |view| observation::enter(view, containers));
+    }
+
+    /// Enters that a run has ended: the engine tells so before it answers questions about it. For the
+    /// reconciler only.
+    pub(crate) fn see_end(&self, id: &str, ended: Ended) {
+        self.update(id, |view| observation::enter_end(view, ended));
     }
 
     /// Changes what has been observed of an instance. For the reconciler only.

@@ -69,7 +69,7 @@ impl Reconciler {
             match happening {
                 Happening::Stop => return,
                 Happening::Added(id) => self.start_worker(id),
-                Happening::Engine(event) => self.engine_event(&event),
+                Happening::Engine(event) => self.engine_event(event),
                 Happening::EventsLost => events = resubscribe(Arc::clone(&self.shared)),
                 Happening::EventsBack(stream) => {
                     events = stream.map(Happening::Engine).boxed();
@@ -84,9 +84,15 @@ impl Reconciler {
         self.workers.spawn(supervise(Arc::clone(&self.shared), id));
     }
 
-    fn engine_event(&self, event: &Event) {
+    fn engine_event(&self, event: Event) {
+        let instances = &self.shared.instances;
         match event {
-            Event::Container { instance } => drop(self.shared.instances.wake(instance)),
+            Event::Container { instance, ended } => {
+                if let Some(ended) = ended {
+                    instances.see_end(&instance, ended);
+                }
+                instances.wake(&instance);
+            }
             Event::Image => self.list.notify_one(),
         }
     }

@@ -22,8 +22,8 @@ use jiff::Timestamp;
 use tokio::sync::OnceCell;
 
 use super::{
-    Build, Container, ContainerSpec, ContainerState, Engine, EngineError, EngineImage, Event,
-    LABEL_INSTANCE, LABEL_OWNER, docker_build,
+    Build, Container, ContainerSpec, ContainerState, Ended, Engine, EngineError, EngineImage,
+    Event, LABEL_INSTANCE, LABEL_OWNER, docker_build,
 };
 
 /// Where Docker listens by default.
@@ -410,14 +410,23 @@ fn event(message: EventMessage, owner: &str) -> Option<Event> {
     if message.typ == Some(EventMessageTypeEnum::IMAGE) {
         return Some(Event::Image);
     }
-    let mut attributes = message.actor?.attributes?;
+    let actor = message.actor?;
+    let mut attributes = actor.attributes?;
     if attributes
         .get(LABEL_OWNER)
         .is_none_or(|label| label != owner)
     {
         return None;
     }
-    attributes
-        .remove(LABEL_INSTANCE)
-        .map(|instance| Event::Container { instance })
+    let instance = attributes.remove(LABEL_INSTANCE)?;
+    let died = message.action.as_deref() == Some("die");
+    let at = message
+        .time_nano
+        .and_then(|t| Timestamp::from_nanosecond(t.into()).ok());
+    let ended = actor
+        .id
+        .zip(at)
+        .filter(|_| died)
+        .map(|(container, at)| Ended { container, at });
+    Some(Event::Container { instance, ended })
 }

@@ -127,6 +127,7 @@ impl FakeEngine {
     fn tell(&self, made: &Made) {
         let event = Event::Container {
             instance: made.container.instance.clone(),
+            ended: None,
         };
         drop(self.events.send((made.owner.clone(), event)));
     }

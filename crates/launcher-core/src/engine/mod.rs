@@ -148,9 +148,29 @@ pub enum Event {
     Container {
         /// The instance's id.
         instance: String,
+        /// The run that ended, if that is what happened.
+        ended: Option<Ended>,
     },
     /// To an image.
     Image,
+}
+
+/// The end of a container's program.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Ended {
+    /// The container's id.
+    pub container: String,
+    /// When, by the engine's clock, as its other times.
+    pub at: Timestamp,
+}
+
+impl Ended {
+    /// Whether it was this run of this container that ended. A look at the engine may be older than
+    /// its event.
+    #[must_use]
+    pub fn is_of(&self, container: &Container) -> bool {
+        self.container == container.id && container.started_at <= Some(self.at)
+    }
 }
 
 /// An image build.
