@@ -209,7 +209,7 @@ export class World {
   async leftovers() {
     const data = await readdir(this.dataDir, { recursive: true }).catch(() => []);
     const temporary = await readdir(this.temporary, { recursive: true });
-    const own = /^(launcher\.db(-wal|-shm|-journal)?|secret\.key|setup-link|uploads|backups|lock|launcher\.lock)$/;
+    const own = /^(launcher\.db(-wal|-shm|-journal)?|secret\.key|setup-link|uploads|backups|tmp|lock|launcher\.lock)$/;
     return [...data.filter((name) => !own.test(name)), ...temporary];
   }
 
