@@ -33,6 +33,24 @@ fn a_connection_that_never_says_connect_is_closed_after_45_seconds() {
 }
 
 #[test]
+fn the_first_check_that_fails_is_the_one_that_is_told() {
+    let mut talk = Talk::new(SessionConfig::default());
+    talk.says("{");
+    talk.says(r#"{"params":[{"$binary":5}]}"#);
+    talk.says(r#"{"id":1}"#);
+    talk.says(r#"{"msg":"nonsense"}"#);
+    assert_eq!(
+        talk.hears(),
+        [
+            r#"{"msg":"error","reason":"Bad request"}"#,
+            r#"{"msg":"error","reason":"Parse error"}"#,
+            r#"{"msg":"error","reason":"Bad request","offendingMessage":{"id":1}}"#,
+            r#"{"msg":"error","reason":"Must connect first","offendingMessage":{"msg":"nonsense"}}"#,
+        ]
+    );
+}
+
+#[test]
 fn a_silent_client_is_pinged_after_15_seconds_and_closed_after_30() {
     let mut talk = talk();
     talk.passes(15 * SECOND);
@@ -203,7 +221,7 @@ fn closing_stops_subscriptions_and_says_nothing_more() {
 }
 
 #[test]
-fn a_client_that_does_not_read_is_dropped_without_a_word() {
+fn a_client_that_does_not_read_is_closed_and_nothing_kept_for_it() {
     let mut talk = Talk::connected(SessionConfig {
         max_queued_bytes: 150,
         ..Default::default()
@@ -217,7 +235,7 @@ fn a_client_that_does_not_read_is_dropped_without_a_word() {
     }
     assert_eq!(talk.session.close_reason(), Some(CloseReason::SlowReader));
     assert_eq!(talk.session.queued_bytes(), 0);
-    assert!(talk.hears().is_empty());
+    assert_eq!(talk.hears(), [""]);
 }
 
 #[test]

@@ -77,10 +77,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         let mut alarm = pin!(sleep_until(Instant::now().into()));
         loop {
             self.dispatch();
-            match self.session.close_reason() {
-                None => {}
-                Some(CloseReason::SlowReader) => return Ending::Gone,
-                Some(_) => return Ending::Close,
+            if self.session.close_reason().is_some() {
+                return Ending::Close;
             }
             if let Err(ending) = self.wire.send_waiting(&mut self.session).await {
                 return ending;

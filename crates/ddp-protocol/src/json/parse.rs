@@ -259,6 +259,10 @@ mod tests {
     fn reads_what_javascript_reads() {
         assert_eq!(parse(" 1e400 "), Ok(Value::Number(f64::INFINITY)));
         assert_eq!(parse("-0.5E+1"), Ok(Value::Number(-5.0)));
+        assert_eq!(
+            parse(r#""\b\f\n\r\t\"\\\/""#),
+            Ok(Value::from("\u{8}\u{c}\n\r\t\"\\/"))
+        );
         assert_eq!(parse(r#""\u00e9\ud83d\ude00\/""#), Ok(Value::from("é😀/")));
         assert_eq!(
             parse(r#"{"a":1,"b":[],"a":null}"#),

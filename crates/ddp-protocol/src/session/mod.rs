@@ -267,8 +267,8 @@ impl Session {
 
     fn send(&mut self, message: &ServerMessage) {
         if self.close_reason().is_none() && !self.outbox.push(message.to_text()) {
-            self.close_with(CloseReason::SlowReader);
             self.outbox.abandon();
+            self.close_with(CloseReason::SlowReader);
         }
     }
 
