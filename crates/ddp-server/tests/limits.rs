@@ -12,7 +12,7 @@ use ddp_server::{Config, Error, MethodContext, Publication, Server, Subscription
 use serde_json::json;
 use support::{Client, Frame, Running, soon};
 use tokio::io::AsyncReadExt as _;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 
 #[tokio::test]
 async fn a_client_that_does_not_read_is_dropped() {
@@ -169,28 +169,36 @@ fn fail() -> Result<(), Error> {
 
 #[tokio::test]
 async fn what_waits_too_long_in_line_is_answered_with_an_error() {
-    let config = Config {
-        max_queued_messages: 1,
-        max_subscriptions: 1,
-        ..Config::default()
-    };
-    let running = Running::test_service(config).await;
+    let release = Arc::new(Notify::new());
+    let released = Arc::clone(&release);
+    let server = Server::builder()
+        .config(Config {
+            max_queued_messages: 1,
+            ..Config::default()
+        })
+        .method("held", move |_: MethodContext, _: Vec<Value>| {
+            let released = Arc::clone(&released);
+            async move {
+                released.notified().await;
+                Ok(())
+            }
+        })
+        .build();
+    let running = Running::start(server).await;
     let mut client = running.connected().await;
-    let slow = json!({ "msg": "method", "id": "slow", "method": "slow", "params": [100, "x"] });
-    client.send(&slow).await;
-    for id in ["waits", "refused"] {
+    for id in ["runs", "waits", "refused"] {
         client
-            .send(&json!({ "msg": "method", "id": id, "method": "nothing" }))
+            .send(&json!({ "msg": "method", "id": id, "method": "held" }))
             .await;
     }
     let refusal = client.recv().await;
     assert_eq!(refusal["id"], "refused");
     assert_eq!(refusal["error"]["error"], "too-many-requests");
-    client.recv_until("result").await;
-    assert_eq!(
-        client.recv_until("result").await.last().unwrap()["id"],
-        "waits"
-    );
+    assert_eq!(client.recv().await["methods"], json!(["refused"]));
+    for id in ["runs", "waits"] {
+        release.notify_one();
+        assert_eq!(client.recv_until("result").await.last().unwrap()["id"], id);
+    }
 }
 
 #[tokio::test]
