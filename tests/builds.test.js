@@ -166,8 +166,8 @@ describe('building images', () => {
       'a hard link out of the tree': [bytes(() => tar([{ name: 'Dockerfile', body: 'FROM scratch\nCOPY out /\n' }, { name: 'out', type: '1', link: '/etc/passwd' }])), 500],
       'a device': [bytes(() => tar([{ name: 'Dockerfile', body: 'FROM scratch\nCOPY Dockerfile /\n' }, { name: 'null', type: '3' }])), 500],
       'a Dockerfile that Docker cannot read': [bytes(() => dockerfile('FRUM scratch\n')), 500],
-      'a Dockerfile whose step fails': [bytes(() => dockerfile(`FROM ${appImage}\nLABEL ${buildLabel}=step\nRUN echo before\nRUN exit 7\n`)), 500],
-      'a base image that does not exist': [bytes(() => dockerfile('FROM meteor-launcher-test/not-there:at-all\n')), 500],
+      'a Dockerfile whose step fails': [bytes(() => dockerfile(`FROM ${appImage}\nLABEL ${buildLabel}\nRUN echo before\nRUN exit 7\n`)), 500],
+      'a base image that does not exist': [bytes(() => dockerfile(`FROM ${imagePrefix}not-there:at-all\n`)), 500],
       'a bundle whose star.json is not JSON': [bytes(() => meteorBundleWith({ 'bundle/star.json': '{' })), 500],
       'a bundle without its main.js': [
         bytes(() => tar([{ name: 'bundle/star.json', body: '{"nodeVersion":"22.18.0"}' }, { name: 'bundle/programs/server/package.json', body: '{}' }])),
@@ -187,7 +187,7 @@ describe('building images', () => {
     }
 
     it('says what failed in a build, and which build', async () => {
-      const url = server.serve('seven.tar', dockerfile(`FROM ${appImage}\nLABEL ${buildLabel}=seven\nRUN exit 7\n`));
+      const url = server.serve('seven.tar', dockerfile(`FROM ${appImage}\nLABEL ${buildLabel}\nRUN exit 7\n`));
       const { details } = await refused(build(name, url), 500, /7/);
       assert.match(details, /build \S*[2-9A-HJ-NP-TW-Za-km-z]{17}/i);
       await leavesNothing();

@@ -7,8 +7,10 @@ import { join } from 'node:path';
 import { run } from 'node:test';
 import { spec } from 'node:test/reporters';
 import { fileURLToPath } from 'node:url';
-import { docker, imagesNamed } from './support/docker.js';
-import { imagePrefix } from './support/world.js';
+
+process.env.LAUNCHER_TEST_RUN ??= String(process.pid);
+const { docker, imagesNamed } = await import('./support/docker.js');
+const { imagePrefix } = await import('./support/world.js');
 
 const here = fileURLToPath(new URL('.', import.meta.url));
 const chosen = process.argv.slice(2);

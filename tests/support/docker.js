@@ -52,8 +52,11 @@ export const buildRemains = async () => new Set([
   ...lines(await docker('ps', '--all', '--quiet', '--no-trunc', '--filter', `label=${buildLabel}`)),
 ]);
 
+/** Which run of the tests this is: two on one engine must not take each other's images for their own. */
+export const testRun = process.env.LAUNCHER_TEST_RUN ?? 'by-hand';
+
 /** The label that tests' Dockerfiles begin with, so that what is left of them can be told from what others do. */
-export const buildLabel = 'meteor-launcher-test';
+export const buildLabel = `meteor-launcher-test=${testRun}`;
 
 /** `name:tag` of the images whose repository begins with the prefix. */
 export async function imagesNamed(prefix) {

@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { ArchiveServer, meteorBundle } from './archives.js';
 import { Ddp } from './ddp.js';
-import { container, docker, hostPort, image, imagesNamed, labelledContainers } from './docker.js';
+import { container, docker, hostPort, image, imagesNamed, labelledContainers, testRun } from './docker.js';
 import { request } from './http.js';
 import { freePort } from './ports.js';
 import { until, within } from './until.js';
@@ -19,8 +19,8 @@ const root = fileURLToPath(new URL('../..', import.meta.url));
 const binary = process.env.LAUNCHER_TEST_BINARY ?? join(root, 'target/release/meteor-launcher');
 const logs = join(root, 'target/e2e-logs');
 
-/** All images that tests make have names that begin so; nothing else has. */
-export const imagePrefix = 'meteor-launcher-test/';
+/** All images that this run of the tests makes have names that begin so; nothing else has. */
+export const imagePrefix = `meteor-launcher-test-${testRun}/`;
 
 /** The example bundle's image, built through the launcher by the first test that wants it, removed when all tests are done. */
 export const appImage = `${imagePrefix}app`;
