@@ -383,7 +383,10 @@ async fn servers_that_fall_silent_are_given_up() {
     let silent = failure(Answer::Stall(String::new()), hasty.clone()).await;
     assert!(silent.contains("sent nothing for 200ms"), "{silent}");
     let partly = "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nsome".to_owned();
-    let text = failure(Answer::Stall(partly.clone()), hasty).await;
+    let fallen = failure(Answer::Stall(partly.clone()), hasty);
+    let text = tokio::time::timeout(Duration::from_secs(5), fallen)
+        .await
+        .unwrap();
     assert!(text.contains("sent nothing for 100ms"), "{text}");
     let hurried = FetchOptions {
         deadline: short,
