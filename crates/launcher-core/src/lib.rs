@@ -24,6 +24,8 @@ mod launcher_tests;
 mod listing;
 mod observation;
 pub mod plan;
+#[cfg(test)]
+mod plan_properties;
 mod reconciler;
 pub mod routing;
 pub mod source;
