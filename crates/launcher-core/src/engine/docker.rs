@@ -23,7 +23,7 @@ use tokio::sync::OnceCell;
 
 use super::{
     Build, Container, ContainerSpec, ContainerState, Ended, Engine, EngineError, EngineImage,
-    Event, LABEL_INSTANCE, LABEL_OWNER, docker_build,
+    Event, LABEL_INSTANCE, LABEL_OWNER, docker_build, docker_inspect,
 };
 
 /// Where Docker listens by default.
@@ -113,12 +113,9 @@ impl Engine for DockerEngine {
     }
 
     async fn inspect(&self, container: &str) -> Result<serde_json::Value, EngineError> {
-        let question = self
-            .docker()
-            .await?
-            .inspect_container(container, None::<InspectContainerOptions>);
-        let answer = bounded(QUESTION, "answer", question).await?;
-        serde_json::to_value(answer).map_err(|e| EngineError::Failed(e.to_string()))
+        let question = docker_inspect::inspect(&self.host, container);
+        let answer = tokio::time::timeout(QUESTION, question).await;
+        answer.unwrap_or(Err(EngineError::Deadline("answer")))
     }
 
     async fn create(&self, spec: &ContainerSpec) -> Result<String, EngineError> {

@@ -7,6 +7,7 @@
 mod contract;
 mod docker;
 mod docker_build;
+mod docker_inspect;
 #[cfg(test)]
 pub(crate) mod fake;
 

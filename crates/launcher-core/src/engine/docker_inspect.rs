@@ -1,0 +1,76 @@
+//! The engine's description of a container exactly as the engine gives it: `bollard`'s types drop the
+//! fields that they do not know.
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Empty, Limited};
+use hyper::{Request, StatusCode, client::conn::http1, header::HOST};
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpStream, UnixStream},
+};
+use tokio_util::task::AbortOnDropHandle;
+
+use super::EngineError;
+
+/// Longest description that is read, in bytes; a usual one has 10 KB.
+const MAX_ANSWER: usize = 4 * 1024 * 1024;
+/// Where Docker listens on TCP when no port is given.
+const DEFAULT_PORT: u16 = 2375;
+
+/// `GET /containers/<id>/json` at the engine's address (`unix://…`, `tcp://…`, `http://…`).
+pub(super) async fn inspect(host: &str, container: &str) -> Result<Value, EngineError> {
+    if let Some(path) = host.strip_prefix("unix://") {
+        let stream = UnixStream::connect(path).await.map_err(unreachable)?;
+        return ask(stream, container).await;
+    }
+    let address = host.split_once("://").map_or(host, |(_, address)| address);
+    let address = address.trim_end_matches('/');
+    let stream = match address.contains(':') {
+        true => TcpStream::connect(address).await,
+        false => TcpStream::connect((address, DEFAULT_PORT)).await,
+    };
+    ask(stream.map_err(unreachable)?, container).await
+}
+
+async fn ask<S>(stream: S, container: &str) -> Result<Value, EngineError>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
+        .await
+        .map_err(unreachable)?;
+    let _connection = AbortOnDropHandle::new(tokio::spawn(connection));
+    let request = Request::get(format!("/containers/{container}/json"))
+        .header(HOST, "docker")
+        .body(Empty::<Bytes>::new())
+        .map_err(|e| EngineError::Failed(e.to_string()))?;
+    let response = sender.send_request(request).await.map_err(unreachable)?;
+    let status = response.status();
+    let body = Limited::new(response.into_body(), MAX_ANSWER)
+        .collect()
+        .await;
+    let body = body.map_err(|e| EngineError::Failed(e.to_string()))?;
+    understood(status, &body.to_bytes())
+}
+
+fn understood(status: StatusCode, body: &[u8]) -> Result<Value, EngineError> {
+    let value: Value =
+        serde_json::from_slice(body).map_err(|e| EngineError::Failed(e.to_string()))?;
+    if status.is_success() {
+        return Ok(value);
+    }
+    let message = value["message"]
+        .as_str()
+        .unwrap_or("the engine refused")
+        .to_owned();
+    match status {
+        StatusCode::NOT_FOUND => Err(EngineError::NotFound(message)),
+        _ => Err(EngineError::Failed(message)),
+    }
+}
+
+fn unreachable<E>(_: E) -> EngineError {
+    EngineError::Unreachable
+}
