@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{Environment, Hostname, ImageName, engine::Ended};
+use crate::{Environment, Hostname, ImageName};
 
 /// The record of an app instance: what a caller wants. It is written before a container is made and
 /// deleted after the container is gone.
@@ -36,12 +36,14 @@ pub struct AppInstance {
 #[serde(rename_all = "camelCase", tag = "state")]
 pub enum Wanted {
     /// A container runs.
+    #[serde(rename_all = "camelCase")]
     Running {
-        /// When this was wished. An exit before it was no crash.
-        since: Timestamp,
-        /// A container that was started before this is to be restarted.
+        /// The newest run that was known when this was wished. Its end is no crash.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        restart_before: Option<Timestamp>,
+        past: Option<Run>,
+        /// Whether that run is to be replaced by another one.
+        #[serde(default)]
+        restart: bool,
     },
     /// No container runs; the last one may be kept.
     Stopped {
@@ -53,23 +55,24 @@ pub enum Wanted {
 }
 
 impl Wanted {
-    /// Running, from now on.
+    /// Whether both want a container to run, or none.
     #[must_use]
-    pub fn running(now: Timestamp) -> Self {
-        Self::Running {
-            since: now,
-            restart_before: None,
-        }
+    pub fn agrees_with(&self, other: &Self) -> bool {
+        std::mem::discriminant(self) == std::mem::discriminant(other)
     }
+}
 
-    /// Running, in a process that was started after now.
-    #[must_use]
-    pub fn restarted(now: Timestamp) -> Self {
-        Self::Running {
-            since: now,
-            restart_before: Some(now),
-        }
-    }
+/// One run of a container's program, from a start to its end.
+///
+/// Which run is meant is told by the engine's own time of its start, and only by comparing for
+/// equality: nothing depends on clocks that agree.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Run {
+    /// The container's id.
+    pub container: String,
+    /// When it was started.
+    pub started_at: Timestamp,
 }
 
 /// What is the case, as the reconciler last saw it. Never stored: it can be observed again.
@@ -79,12 +82,12 @@ pub struct Observed {
     pub status: Status,
     /// The container's full id.
     pub container_id: Option<String>,
-    /// When its present run began, while it runs.
-    pub started_at: Option<Timestamp>,
+    /// Its newest run, whether that has ended or not.
+    pub run: Option<Run>,
     /// The port on the host that leads to the app, while the container runs.
     pub port: Option<u16>,
     /// The run that the engine's events told last to have ended.
-    pub ended: Option<Ended>,
+    pub ended: Option<Run>,
     /// Number of the newest wish that has been carried out.
     pub carried_out: u64,
     /// Why a wish could not be carried out, for as long as it is being tried.

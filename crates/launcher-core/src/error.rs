@@ -85,7 +85,12 @@ pub(crate) enum BuildError {
     #[error("{0}")]
     Engine(#[from] EngineError),
     #[error("{0}")]
-    Store(#[from] StoreError),
-    #[error("the temporary directory cannot be used")]
-    Temporary(#[from] std::io::Error),
+    Record(Box<Error>),
+}
+
+impl BuildError {
+    /// The image's record could not be written.
+    pub(crate) fn record(error: Error) -> Self {
+        Self::Record(Box::new(error))
+    }
 }

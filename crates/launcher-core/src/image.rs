@@ -25,6 +25,9 @@ pub struct Image {
     /// Where its archive came from, without credentials, when it was built from one.
     #[serde(default)]
     pub source_url: Option<String>,
+    /// When its build began, by the engine's clock; only while it is being built.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub build_began: Option<Timestamp>,
     /// Layers that its build has made so far; only while it is being built.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub layers: Vec<String>,

@@ -36,11 +36,21 @@ struct Entry {
     wake: Arc<Notify>,
 }
 
-/// What a method waits for.
+/// Something that a caller wishes of an instance.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Wish {
+    Start,
+    Restart,
+    Stop,
+    Kill,
+    Remove,
+}
+
+/// What a method waits for.
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Goal {
-    /// The wish with this number has been carried out.
-    Wish(u64),
+    /// The wish with this number has been carried out, or a later one that agrees with it.
+    Wish(u64, Wanted),
     /// The record is gone.
     Gone,
 }
@@ -108,30 +118,42 @@ impl Instances {
         for hostname in &record.hostnames {
             self.check_free(hostname, &record.id)?;
         }
-        self.store.put_instance(&record).await?;
+        if let Err(error) = self.store.put_instance(&record).await {
+            // A store that was only slow must not bring back later what its caller was refused.
+            drop(
+                self.store
+                    .remove_instance(&record.id, Timestamp::now())
+                    .await,
+            );
+            return Err(error.into());
+        }
         self.enter(record);
         Ok(())
     }
 
-    /// Records a new wish for an instance and returns the wish's number.
-    pub(crate) async fn wish(&self, id: &str, wanted: Wanted) -> Result<u64, Error> {
-        let removed = wanted == Wanted::Removed;
-        let record = self
-            .change(id, |record| {
-                record.wanted = wanted;
-                record.wish += 1;
-                if removed {
-                    record.hostnames.clear();
-                }
-                Ok(())
-            })
-            .await?;
+    /// Records a wish for an instance and returns what to wait for.
+    pub(crate) async fn wish(&self, id: &str, wish: Wish) -> Result<Goal, Error> {
+        let entered = self.change(id, |view, record| {
+            if wish == Wish::Start && is_starting(view) {
+                return Ok(());
+            }
+            record.wanted = wanted(wish, view);
+            record.wish += 1;
+            if wish == Wish::Remove {
+                record.hostnames.clear();
+            }
+            Ok(())
+        });
+        let record = entered.await?;
         self.wake(id);
-        Ok(record.wish)
+        Ok(match wish {
+            Wish::Remove => Goal::Gone,
+            _ => Goal::Wish(record.wish, record.wanted.clone()),
+        })
     }
 
     pub(crate) async fn add_hostname(&self, id: &str, hostname: Hostname) -> Result<(), Error> {
-        self.change(id, |record| {
+        self.change(id, |_, record| {
             self.check_free(&hostname, id)?;
             if record.hostnames.contains(&hostname) {
                 return Ok(());
@@ -147,7 +169,7 @@ impl Instances {
     }
 
     pub(crate) async fn remove_hostname(&self, id: &str, hostname: &Hostname) -> Result<(), Error> {
-        let removal = self.change(id, |record| {
+        let removal = self.change(id, |_, record| {
             record.hostnames.retain(|h| h != hostname);
             Ok(())
         });
@@ -161,7 +183,7 @@ impl Instances {
 
     /// Enters that a run has ended: the engine tells so before it answers questions about it. For the
     /// reconciler only.
-    pub(crate) fn see_end(&self, id: &str, ended: Ended) {
+    pub(crate) fn see_end(&self, id: &str, ended: &Ended) {
         self.update(id, |view| observation::enter_end(view, ended));
     }
 
@@ -175,9 +197,12 @@ impl Instances {
         let _order = self.wishes.lock().await;
         self.store.remove_instance(id, Timestamp::now()).await?;
         let _telling = self.telling.lock();
-        if self.table.write().shift_remove(id).is_some() {
+        let entry = self.table.write().shift_remove(id);
+        if entry.is_some() {
             self.observer.instance_changed(id, None);
         }
+        // Dropping the entry wakes those who wait for the end: only after observers were told.
+        drop(entry);
         Ok(())
     }
 
@@ -194,7 +219,7 @@ impl Instances {
     pub(crate) async fn reached(
         &self,
         id: &str,
-        goal: Goal,
+        goal: &Goal,
         deadline: Duration,
     ) -> Result<(), Error> {
         let Some(mut views) = self.subscribe(id) else {
@@ -210,9 +235,18 @@ impl Instances {
                 }
             }
         };
-        tokio::time::timeout(deadline, wait)
-            .await
-            .map_err(|_| Error::Deadline(deadline))?
+        match tokio::time::timeout(deadline, wait).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(self.overdue(id, deadline)),
+        }
+    }
+
+    /// Why a goal was not reached in time.
+    fn overdue(&self, id: &str, deadline: Duration) -> Error {
+        let failure = self.view(id).ok().and_then(|view| view.observed.failure);
+        failure.map_or(Error::Deadline(deadline), |failure| {
+            Error::NotCarriedOut(failure.message)
+        })
     }
 
     fn subscribe(&self, id: &str) -> Option<watch::Receiver<InstanceView>> {
@@ -226,15 +260,16 @@ impl Instances {
     async fn change(
         &self,
         id: &str,
-        change: impl FnOnce(&mut AppInstance) -> Result<(), Error>,
+        change: impl FnOnce(&InstanceView, &mut AppInstance) -> Result<(), Error>,
     ) -> Result<Arc<AppInstance>, Error> {
         let _order = self.wishes.lock().await;
-        let current = self.view(id)?.record;
+        let view = self.view(id)?;
+        let current = Arc::clone(&view.record);
         if current.wanted == Wanted::Removed {
             return Err(Error::NoSuchInstance(id.to_owned()));
         }
         let mut record = AppInstance::clone(&current);
-        change(&mut record)?;
+        change(&view, &mut record)?;
         if record == *current {
             return Ok(current);
         }
@@ -307,27 +342,60 @@ fn first_status(wanted: &Wanted) -> Status {
     }
 }
 
-fn gone(id: &str, goal: Goal) -> Result<(), Error> {
-    match goal {
-        Goal::Gone => Ok(()),
-        Goal::Wish(_) => Err(Error::NoSuchInstance(id.to_owned())),
+/// What a wish means for an instance as it is.
+fn wanted(wish: Wish, view: &InstanceView) -> Wanted {
+    let past = view.observed.run.clone();
+    match wish {
+        // A program that is being ended is no program to keep.
+        Wish::Start => Wanted::Running {
+            past,
+            restart: is_ending(view),
+        },
+        Wish::Restart => Wanted::Running {
+            past,
+            restart: true,
+        },
+        Wish::Stop => Wanted::Stopped { kill: false },
+        Wish::Kill => Wanted::Stopped { kill: true },
+        Wish::Remove => Wanted::Removed,
     }
 }
 
-fn judge(view: &InstanceView, goal: Goal) -> Option<Result<(), Error>> {
-    let id = || view.record.id.clone();
+fn is_pending(view: &InstanceView) -> bool {
+    view.observed.carried_out < view.record.wish
+}
+
+fn is_starting(view: &InstanceView) -> bool {
+    is_pending(view) && matches!(view.record.wanted, Wanted::Running { .. })
+}
+
+fn is_ending(view: &InstanceView) -> bool {
+    is_pending(view) && matches!(view.record.wanted, Wanted::Stopped { .. })
+}
+
+fn gone(id: &str, goal: &Goal) -> Result<(), Error> {
     match goal {
-        Goal::Gone => None,
-        Goal::Wish(wish) if view.observed.carried_out == wish => Some(Ok(())),
-        Goal::Wish(_) if view.record.wanted == Wanted::Removed => {
-            Some(Err(Error::NoSuchInstance(id())))
-        }
-        Goal::Wish(wish) if view.record.wish > wish => Some(Err(Error::Superseded(id()))),
-        Goal::Wish(wish) => match &view.observed.failure {
-            Some(failure) if failure.wish == wish => {
-                Some(Err(Error::NotCarriedOut(failure.message.clone())))
-            }
-            _ => None,
-        },
+        Goal::Gone => Ok(()),
+        Goal::Wish(..) => Err(Error::NoSuchInstance(id.to_owned())),
+    }
+}
+
+/// Whether a goal is reached, or can no longer be.
+fn judge(view: &InstanceView, goal: &Goal) -> Option<Result<(), Error>> {
+    let Goal::Wish(wish, wanted) = goal else {
+        return None;
+    };
+    let id = || view.record.id.clone();
+    let agrees = view.record.wanted.agrees_with(wanted);
+    let failure = view
+        .observed
+        .failure
+        .as_ref()
+        .filter(|failure| failure.wish >= *wish);
+    match view.observed.carried_out {
+        done if done == *wish || (done > *wish && agrees) => Some(Ok(())),
+        _ if view.record.wanted == Wanted::Removed => Some(Err(Error::NoSuchInstance(id()))),
+        _ if !agrees => Some(Err(Error::Superseded(id()))),
+        _ => failure.map(|failure| Err(Error::NotCarriedOut(failure.message.clone()))),
     }
 }

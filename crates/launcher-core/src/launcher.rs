@@ -12,8 +12,9 @@ use crate::{
     engine::{Engine, EngineError},
     environment,
     ids::random_id,
-    images::{FIRST_LOOK, ImageSettings, Images},
-    instances::{Goal, Instances},
+    images::{ImageSettings, Images},
+    instances::{Goal, Instances, Wish},
+    listing,
     reconciler::Reconciler,
     source,
     store::Store,
@@ -26,6 +27,8 @@ const LAUNCH: Duration = Duration::from_secs(70 * 60);
 const WISH: Duration = Duration::from_secs(120);
 /// How long a failed launch may take to clean up before its caller is told.
 const CLEAN_UP: Duration = Duration::from_secs(30);
+/// How long the engine may keep the launcher from starting with a true picture.
+const FIRST_LOOK: Duration = Duration::from_secs(5);
 /// How long the answer to a health check may take.
 const HEALTH: Duration = Duration::from_secs(3);
 
@@ -169,27 +172,40 @@ impl Launcher {
     /// # Errors
     /// [`Error::HostnameTaken`], or why the container could not be started.
     pub async fn launch(&self, options: LaunchOptions) -> Result<String, Error> {
-        self.images.settled(&options.image).await;
-        let now = Timestamp::now();
+        self.images.build_ended(&options.image).await;
+        let wanted = Wanted::Running {
+            past: None,
+            restart: false,
+        };
         let record = AppInstance {
             id: random_id(),
             image: options.image,
             env: options.env,
             hostnames: options.hostnames,
             host: options.host,
-            created_at: now,
-            wanted: Wanted::running(now),
+            created_at: Timestamp::now(),
+            wanted: wanted.clone(),
             wish: 1,
         };
         let id = record.id.clone();
         let image = record.image.clone();
         self.instances.add(record).await?;
-        self.added
-            .send(id.clone())
-            .map_err(|_| Error::ShuttingDown)?;
-        if let Err(error) = self.instances.reached(&id, Goal::Wish(1), LAUNCH).await {
+        if self.added.send(id.clone()).is_err() {
             self.take_back(&id).await;
-            return Err(error);
+            return Err(Error::ShuttingDown);
+        }
+        match self
+            .instances
+            .reached(&id, &Goal::Wish(1, wanted), LAUNCH)
+            .await
+        {
+            // Somebody has stopped it meanwhile: it was launched all the same.
+            Ok(()) | Err(Error::Superseded(_)) => {}
+            Err(Error::NoSuchInstance(_)) => return Err(removed_meanwhile()),
+            Err(error) => {
+                self.take_back(&id).await;
+                return Err(error);
+            }
         }
         self.list_image(&image).await;
         Ok(id)
@@ -200,7 +216,7 @@ impl Launcher {
     /// # Errors
     /// [`Error::NoSuchInstance`], or why it could not be started.
     pub async fn start_instance(&self, id: &str) -> Result<(), Error> {
-        self.carry_out(id, Wanted::running(Timestamp::now())).await
+        self.carry_out(id, Wish::Start).await
     }
 
     /// Ends the instance's program, if it runs, and starts it again.
@@ -208,8 +224,7 @@ impl Launcher {
     /// # Errors
     /// As [`Self::start_instance`].
     pub async fn restart_instance(&self, id: &str) -> Result<(), Error> {
-        self.carry_out(id, Wanted::restarted(Timestamp::now()))
-            .await
+        self.carry_out(id, Wish::Restart).await
     }
 
     /// Asks the instance's program to end, and kills it when it has not ended after
@@ -218,7 +233,7 @@ impl Launcher {
     /// # Errors
     /// As [`Self::start_instance`].
     pub async fn stop_instance(&self, id: &str) -> Result<(), Error> {
-        self.carry_out(id, Wanted::Stopped { kill: false }).await
+        self.carry_out(id, Wish::Stop).await
     }
 
     /// Kills the instance's program.
@@ -226,7 +241,7 @@ impl Launcher {
     /// # Errors
     /// As [`Self::start_instance`].
     pub async fn kill_instance(&self, id: &str) -> Result<(), Error> {
-        self.carry_out(id, Wanted::Stopped { kill: true }).await
+        self.carry_out(id, Wish::Kill).await
     }
 
     /// Removes the instance's routes at once, then its container, running or not, then its record.
@@ -235,13 +250,13 @@ impl Launcher {
     /// [`Error::NoSuchInstance`]; [`Error::Deadline`] when the engine does not let go of it, which is
     /// then tried for as long as it takes.
     pub async fn remove_instance(&self, id: &str) -> Result<(), Error> {
-        match self.instances.wish(id, Wanted::Removed).await {
+        match self.instances.wish(id, Wish::Remove).await {
             Ok(_) => {}
             // Somebody else is removing it already: wait together.
             Err(Error::NoSuchInstance(_)) if self.instances.view(id).is_ok() => {}
             Err(error) => return Err(error),
         }
-        self.instances.reached(id, Goal::Gone, WISH).await
+        self.instances.reached(id, &Goal::Gone, WISH).await
     }
 
     /// The engine's own description of the instance's container, its secret variables masked.
@@ -295,9 +310,9 @@ impl Launcher {
         }
     }
 
-    async fn carry_out(&self, id: &str, wanted: Wanted) -> Result<(), Error> {
-        let wish = self.instances.wish(id, wanted).await?;
-        self.instances.reached(id, Goal::Wish(wish), WISH).await
+    async fn carry_out(&self, id: &str, wish: Wish) -> Result<(), Error> {
+        let goal = self.instances.wish(id, wish).await?;
+        self.instances.reached(id, &goal, WISH).await
     }
 
     /// Removes what a failed launch left. Its caller waits for that, but not for ever.
@@ -324,23 +339,22 @@ impl Launcher {
     }
 }
 
+fn removed_meanwhile() -> Error {
+    Error::NotCarriedOut("the app instance was removed while it was being launched".into())
+}
+
 /// Observers should hear the truth from the first moment on, if the engine can tell it soon.
 async fn first_look(shared: &Shared) {
-    let look = async {
-        shared.images.refresh().await?;
-        let containers = shared.engine.containers(&shared.launcher_id, None).await?;
-        for id in shared.instances.ids() {
-            let own: Vec<_> = containers
-                .iter()
-                .filter(|c| c.instance == id)
-                .cloned()
-                .collect();
-            shared.instances.see(&id, &own);
-        }
-        Ok::<(), Error>(())
-    };
+    let look = shared.engine.containers(&shared.launcher_id, None);
     match timeout(FIRST_LOOK, look).await {
-        Ok(Ok(())) => {}
+        Ok(Ok(containers)) => {
+            let mut by_instance = listing::by_instance(containers);
+            for id in shared.instances.ids() {
+                shared
+                    .instances
+                    .see(&id, &by_instance.remove(&id).unwrap_or_default());
+            }
+        }
         Ok(Err(error)) => tracing::warn!(%error, "the Docker engine cannot be asked yet"),
         Err(_) => tracing::warn!("the Docker engine does not answer yet"),
     }

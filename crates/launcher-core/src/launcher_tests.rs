@@ -433,6 +433,85 @@ async fn of_two_callers_who_want_one_hostname_one_gets_it() {
 }
 
 #[tokio::test]
+async fn callers_who_wish_the_same_get_the_same_answer() {
+    let world = World::new().await;
+    let id = world.launcher.launch(options("app", &[])).await.unwrap();
+    let launcher = &world.launcher;
+    let (one, two) = tokio::join!(launcher.stop_instance(&id), launcher.stop_instance(&id));
+    assert!(one.is_ok() && two.is_ok(), "{one:?} {two:?}");
+    let (one, two) = tokio::join!(launcher.start_instance(&id), launcher.start_instance(&id));
+    assert!(one.is_ok() && two.is_ok(), "{one:?} {two:?}");
+    let (one, two) = tokio::join!(
+        launcher.restart_instance(&id),
+        launcher.restart_instance(&id)
+    );
+    assert!(one.is_ok() && two.is_ok(), "{one:?} {two:?}");
+    let (one, two) = tokio::join!(launcher.stop_instance(&id), launcher.kill_instance(&id));
+    assert!(one.is_ok() && two.is_ok(), "{one:?} {two:?}");
+    let (one, two) = tokio::join!(launcher.remove_instance(&id), launcher.remove_instance(&id));
+    assert!(one.is_ok() && two.is_ok(), "{one:?} {two:?}");
+}
+
+#[tokio::test]
+async fn a_start_during_the_launch_waits_for_it() {
+    let world = World::new().await;
+    let launch = world.launcher.launch(options("app", &[]));
+    let start = async {
+        world
+            .until("it is known", |w| !w.heard.now.lock().is_empty())
+            .await;
+        let id = world.heard.now.lock().keys().next().unwrap().clone();
+        world.launcher.start_instance(&id).await
+    };
+    let (launched, started) = tokio::join!(launch, start);
+    assert!(
+        launched.is_ok() && started.is_ok(),
+        "{launched:?} {started:?}"
+    );
+    assert_eq!(world.engine.all().len(), 1);
+}
+
+#[tokio::test]
+async fn a_start_during_a_stop_is_a_new_run() {
+    let world = World::new().await;
+    let id = world.launcher.launch(options("app", &[])).await.unwrap();
+    let first = world.engine.all()[0].started_at;
+    world.engine.be_stubborn();
+    let stop = world.launcher.stop_instance(&id);
+    let start = async {
+        let asked = |w: &World| {
+            w.engine
+                .calls()
+                .iter()
+                .any(|call| call.ends_with("SIGTERM"))
+        };
+        world.until("it is asked to end", asked).await;
+        let started = world.launcher.start_instance(&id);
+        let end = async { world.engine.crash(&world.container()) };
+        tokio::join!(started, end).0
+    };
+    let (stopped, started) = tokio::join!(stop, start);
+    assert!(matches!(stopped, Err(Error::Superseded(_))), "{stopped:?}");
+    started.unwrap();
+    assert!(world.engine.all()[0].started_at > first);
+    assert_eq!(world.view(&id).observed.status, Status::Running);
+}
+
+#[tokio::test]
+async fn launches_of_one_image_share_its_pull_and_its_record() {
+    let world = World::new().await;
+    let launch = || world.launcher.launch(options("pullable", &[]));
+    let (one, two, three) = tokio::join!(launch(), launch(), launch());
+    assert!(
+        one.is_ok() && two.is_ok() && three.is_ok(),
+        "{one:?} {two:?} {three:?}"
+    );
+    let images = world.heard.images.lock();
+    let statuses: Vec<_> = images.values().map(|image| image.status).collect();
+    assert_eq!(statuses, [crate::ImageStatus::Ready]);
+}
+
+#[tokio::test]
 async fn a_removal_wins_over_a_start() {
     let world = World::new().await;
     let id = world.launcher.launch(options("app", &[])).await.unwrap();

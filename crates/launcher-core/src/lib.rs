@@ -30,9 +30,10 @@ mod reconciler;
 pub mod routing;
 pub mod source;
 pub mod store;
+mod supervision;
 mod worker;
 
-pub use app_instance::{AppInstance, InstanceView, Observed, Status, Wanted};
+pub use app_instance::{AppInstance, InstanceView, Observed, Run, Status, Wanted};
 pub use environment::Environment;
 pub use error::Error;
 pub use hostname::Hostname;

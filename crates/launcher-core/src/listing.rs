@@ -1,22 +1,39 @@
 //! Compares everything that the engine has with everything that is known, from time to time and
 //! whenever the event stream may have missed something.
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
-use tokio::{sync::Notify, time::timeout};
+use tokio::{
+    sync::Notify,
+    time::{sleep, timeout},
+};
 
 use crate::{engine::Container, observation, worker::Shared};
 
 /// Longest time between two listings.
 const EVERY: Duration = Duration::from_secs(15);
+/// Shortest time between two listings of images: a build or a pull tells of many events.
+const IMAGES_PAUSE: Duration = Duration::from_millis(500);
 
-/// Lists for ever; at once when `due` is notified.
-pub(crate) async fn run(shared: Arc<Shared>, due: Arc<Notify>) {
-    let mut strangers = HashSet::new();
+/// Lists images for ever; at once when `due` is notified.
+pub(crate) async fn list_images(shared: Arc<Shared>, due: Arc<Notify>) {
     loop {
         if let Err(error) = shared.images.refresh().await {
             tracing::warn!(%error, "the images cannot be listed");
         }
+        sleep(IMAGES_PAUSE).await;
+        drop(timeout(EVERY, due.notified()).await);
+    }
+}
+
+/// Lists containers for ever; at once when `due` is notified.
+pub(crate) async fn list_containers(shared: Arc<Shared>, due: Arc<Notify>) {
+    let mut strangers = HashSet::new();
+    loop {
         list(&shared, &mut strangers).await;
         drop(timeout(EVERY, due.notified()).await);
     }
@@ -32,16 +49,28 @@ async fn list(shared: &Shared, strangers: &mut HashSet<String>) {
             return;
         }
     };
+    let mut by_instance = by_instance(containers);
     for view in shared.instances.views() {
-        if observation::differs(&view, &containers) {
+        let own = by_instance.remove(&view.record.id).unwrap_or_default();
+        if observation::differs(&view, &own) {
             shared.instances.wake(&view.record.id);
         }
     }
-    for container in &containers {
-        if shared.instances.view(&container.instance).is_err() {
-            meet_stranger(shared, container, strangers).await;
-        }
+    for container in by_instance.into_values().flatten() {
+        meet_stranger(shared, &container, strangers).await;
     }
+}
+
+/// Groups containers by the instance that they belong to.
+pub(crate) fn by_instance(containers: Vec<Container>) -> HashMap<String, Vec<Container>> {
+    let mut groups: HashMap<String, Vec<Container>> = HashMap::new();
+    for container in containers {
+        groups
+            .entry(container.instance.clone())
+            .or_default()
+            .push(container);
+    }
+    groups
 }
 
 /// A container of ours without a record: a leftover if its instance was removed; else its record was
@@ -52,6 +81,7 @@ async fn meet_stranger(shared: &Shared, container: &Container, known: &mut HashS
             Ok(()) => tracing::info!(container = %container.id, "removed a leftover"),
             Err(error) => tracing::warn!(%error, "a leftover container stays"),
         },
+        Ok(false) if shared.instances.view(&container.instance).is_ok() => {}
         Ok(false) if known.insert(container.id.clone()) => {
             tracing::warn!(container = %container.id, instance = %container.instance,
                 "a container of this launcher has no record; it is left alone");

@@ -6,12 +6,14 @@ use crate::{
     plan,
 };
 
-/// Enters a look at the instance's containers into its view.
+/// Enters a look at the instance's containers into its view. A look may be older than the event that
+/// told of an end.
 pub(crate) fn enter(view: &mut InstanceView, containers: &[Container]) {
-    let ended = view.observed.ended.as_ref();
     let container = plan::current(containers);
+    let run = container.and_then(Container::run);
+    let is_over = run.is_some() && run == view.observed.ended;
     let state = container.map(|c| match c.state {
-        ContainerState::Running if ended.is_some_and(|e| e.is_of(c)) => ContainerState::Exited,
+        ContainerState::Running if is_over => ContainerState::Exited,
         state => state,
     });
     let running = container.filter(|_| state == Some(ContainerState::Running));
@@ -19,35 +21,31 @@ pub(crate) fn enter(view: &mut InstanceView, containers: &[Container]) {
     view.observed = Observed {
         status,
         container_id: container.map(|c| c.id.clone()),
-        started_at: running.and_then(|c| c.started_at),
+        run,
         port: running.and_then(|c| c.host_port),
         ..view.observed.clone()
     };
 }
 
 /// Enters the end of a run into the view of its instance.
-pub(crate) fn enter_end(view: &mut InstanceView, ended: Ended) {
+pub(crate) fn enter_end(view: &mut InstanceView, ended: &Ended) {
     let observed = &mut view.observed;
-    let is_the_same = observed.container_id.as_ref() == Some(&ended.container);
-    let is_present = observed.started_at.is_some_and(|start| start <= ended.at);
-    if is_the_same && is_present && observed.status == Status::Running {
+    let is_present = observed
+        .run
+        .as_ref()
+        .is_some_and(|run| ended.can_be_of(run));
+    if is_present && observed.status == Status::Running {
         observed.status = Status::Stopped;
-        observed.started_at = None;
         observed.port = None;
+        observed.ended.clone_from(&observed.run);
     }
-    observed.ended = Some(ended);
 }
 
-/// Whether a listing of everything tells something about an instance that is not known yet.
-pub(crate) fn differs(view: &InstanceView, listing: &[Container]) -> bool {
-    let own: Vec<Container> = listing
-        .iter()
-        .filter(|c| c.instance == view.record.id)
-        .cloned()
-        .collect();
+/// Whether a look tells something about an instance that is not known yet.
+pub(crate) fn differs(view: &InstanceView, containers: &[Container]) -> bool {
     let mut seen = view.clone();
-    enter(&mut seen, &own);
-    own.len() > 1 || seen != *view || view.observed.failure.is_some()
+    enter(&mut seen, containers);
+    containers.len() > 1 || seen != *view || view.observed.failure.is_some()
 }
 
 /// The status that a container implies; `None` leaves what is shown: a first container is still
@@ -86,6 +84,13 @@ mod tests {
         }
     }
 
+    fn ended(container: &str, second: i64) -> Ended {
+        Ended {
+            container: container.into(),
+            at: at(second),
+        }
+    }
+
     fn view() -> InstanceView {
         InstanceView {
             record: sample_instance("i", 1).into(),
@@ -99,13 +104,7 @@ mod tests {
         let mut view = view();
         enter(&mut view, &[running(10, 1)]);
         assert_eq!(view.observed.status, Status::Running);
-        enter_end(
-            &mut view,
-            Ended {
-                container: "c".into(),
-                at: at(20),
-            },
-        );
+        enter_end(&mut view, &ended("c", 20));
         assert_eq!(
             (view.observed.status, view.observed.port),
             (Status::Stopped, None)
@@ -126,13 +125,25 @@ mod tests {
     fn the_end_of_an_earlier_run_is_no_news() {
         let mut view = view();
         enter(&mut view, &[running(10, 1)]);
-        enter_end(
-            &mut view,
-            Ended {
-                container: "other".into(),
-                at: at(20),
-            },
+        for (container, second) in [("other", 20), ("c", 9)] {
+            enter_end(&mut view, &ended(container, second));
+            assert_eq!(
+                view.observed.status,
+                Status::Running,
+                "{container} {second}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_run_after_the_clock_was_set_back_is_another_run() {
+        let mut view = view();
+        enter(&mut view, &[running(10, 1)]);
+        enter_end(&mut view, &ended("c", 20));
+        enter(&mut view, &[running(5, 2)]);
+        assert_eq!(
+            (view.observed.status, view.observed.port),
+            (Status::Running, Some(2))
         );
-        assert_eq!(view.observed.status, Status::Running);
     }
 }

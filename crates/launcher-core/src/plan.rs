@@ -1,11 +1,12 @@
 //! What to do next for one app instance: a pure function of what is wanted and what is the case.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 
 use crate::{
     Wanted,
+    app_instance::Run,
     engine::{Container, ContainerState},
 };
 
@@ -23,13 +24,47 @@ pub const STABLE_AFTER: Duration = Duration::from_secs(10 * 60);
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Memory {
     /// When the container's program was asked to end.
-    pub asked_to_end: Option<Timestamp>,
+    pub asked_to_end: Option<Instant>,
+    /// The newest run that was seen to have ended, and when that was first seen.
+    pub ended: Option<(Run, Instant)>,
     /// Restarts after exits that nobody asked for, since the program was last stable.
     pub restarts: u32,
     /// Attempts that failed in a row.
     pub failures: u32,
     /// No attempt before this.
-    pub not_before: Option<Timestamp>,
+    pub not_before: Option<Instant>,
+}
+
+impl Memory {
+    /// A new wish starts with a clean slate: earlier failures no longer delay it. What was asked of
+    /// the program stays asked.
+    pub fn notice_wish(&mut self) {
+        let (asked_to_end, ended) = (self.asked_to_end, self.ended.take());
+        *self = Self {
+            asked_to_end,
+            ended,
+            ..Self::default()
+        };
+    }
+
+    /// Takes over what a look shows.
+    pub fn notice(&mut self, containers: &[Container], now: Instant) {
+        let container = current(containers);
+        if container.is_none_or(|c| !is_running(c)) {
+            self.asked_to_end = None;
+        }
+        if container.is_some_and(was_stable) {
+            self.restarts = 0;
+        }
+        let ended = container.filter(|c| c.state == ContainerState::Exited);
+        let known = self.ended.as_ref().map(|(run, _)| run);
+        if let Some(run) = ended
+            .and_then(Container::run)
+            .filter(|run| Some(run) != known)
+        {
+            self.ended = Some((run, now));
+        }
+    }
 }
 
 /// What to do next.
@@ -39,7 +74,7 @@ pub enum Next {
     Do(Step),
     /// All is as wanted, or must wait; look again when something happens, at the latest at this
     /// time.
-    Wait(Option<Timestamp>),
+    Wait(Option<Instant>),
     /// Nothing is left but the record: delete it.
     Forget,
 }
@@ -68,7 +103,7 @@ pub fn plan(
     containers: &[Container],
     has_image: bool,
     memory: &Memory,
-    now: Timestamp,
+    now: Instant,
 ) -> Next {
     let current = current(containers);
     if let Some(surplus) = containers.iter().find(|c| Some(*c) != current) {
@@ -82,15 +117,9 @@ pub fn plan(
         }
         (Wanted::Stopped { .. }, _) => Next::Wait(None),
         (Wanted::Running { .. }, None) => make(has_image, memory, now),
-        (
-            Wanted::Running {
-                since,
-                restart_before,
-            },
-            Some(container),
-        ) => {
-            let outdated = restart_before.is_some_and(|t| container.started_at < Some(t));
-            keep_running(container, *since, outdated, memory, now)
+        (Wanted::Running { past, restart }, Some(container)) => {
+            let is_past = past.is_some() && container.run() == *past;
+            keep_running(container, is_past, *restart, memory, now)
         }
     }
 }
@@ -107,13 +136,8 @@ pub fn backoff(attempts: u32) -> Duration {
 #[must_use]
 pub fn ended_unasked(wanted: &Wanted, container: &Container) -> bool {
     match wanted {
-        Wanted::Running {
-            since,
-            restart_before,
-        } => {
-            container.state == ContainerState::Exited
-                && container.finished_at > Some(*since)
-                && restart_before.is_none_or(|t| container.started_at >= Some(t))
+        Wanted::Running { past, .. } => {
+            container.state == ContainerState::Exited && container.run() != *past
         }
         _ => false,
     }
@@ -141,7 +165,7 @@ fn is_running(container: &Container) -> bool {
     container.state == ContainerState::Running
 }
 
-fn make(has_image: bool, memory: &Memory, now: Timestamp) -> Next {
+fn make(has_image: bool, memory: &Memory, now: Instant) -> Next {
     match memory.not_before {
         Some(time) if time > now => Next::Wait(Some(time)),
         _ if has_image => Next::Do(Step::Create),
@@ -151,45 +175,42 @@ fn make(has_image: bool, memory: &Memory, now: Timestamp) -> Next {
 
 fn keep_running(
     container: &Container,
-    since: Timestamp,
-    outdated: bool,
+    is_past: bool,
+    restart: bool,
     memory: &Memory,
-    now: Timestamp,
+    now: Instant,
 ) -> Next {
     match container.state {
-        ContainerState::Running if outdated => end(container, false, memory, now),
+        ContainerState::Running if is_past && restart => end(container, false, memory, now),
         ContainerState::Running => Next::Wait(None),
         ContainerState::Removing => Next::Do(Step::Remove(container.id.clone())),
         ContainerState::Created => start_at(container, memory.not_before, now),
         ContainerState::Exited => {
-            let asked_for = outdated || container.finished_at <= Some(since);
-            let earliest = (!asked_for)
-                .then(|| restart_time(container, memory))
-                .flatten();
+            let earliest = (!is_past).then(|| restart_time(memory, now));
             start_at(container, earliest.max(memory.not_before), now)
         }
     }
 }
 
-fn restart_time(container: &Container, memory: &Memory) -> Option<Timestamp> {
-    container
-        .finished_at
-        .map(|end| end + signed(backoff(memory.restarts)))
+/// Counted from when the end was seen, which is never before the end itself.
+fn restart_time(memory: &Memory, now: Instant) -> Instant {
+    let seen = memory.ended.as_ref().map_or(now, |(_, seen)| *seen);
+    seen + backoff(memory.restarts)
 }
 
-fn start_at(container: &Container, earliest: Option<Timestamp>, now: Timestamp) -> Next {
+fn start_at(container: &Container, earliest: Option<Instant>, now: Instant) -> Next {
     match earliest {
         Some(time) if time > now => Next::Wait(Some(time)),
         _ => Next::Do(Step::Start(container.id.clone())),
     }
 }
 
-fn end(container: &Container, kill: bool, memory: &Memory, now: Timestamp) -> Next {
+fn end(container: &Container, kill: bool, memory: &Memory, now: Instant) -> Next {
     let id = container.id.clone();
     if kill {
         return Next::Do(Step::Kill(id));
     }
-    match memory.asked_to_end.map(|asked| asked + signed(GRACE)) {
+    match memory.asked_to_end.map(|asked| asked + GRACE) {
         None => Next::Do(Step::AskToEnd(id)),
         Some(deadline) if deadline > now => Next::Wait(Some(deadline)),
         Some(_) => Next::Do(Step::Kill(id)),
@@ -202,109 +223,124 @@ fn signed(duration: Duration) -> SignedDuration {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use jiff::Timestamp;
 
-    const NOW: i64 = 1_000_000;
+    use super::*;
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()
     }
 
-    fn container(state: ContainerState, started: i64, finished: i64) -> Container {
+    fn container(state: ContainerState, started: i64) -> Container {
         Container {
             id: "c".into(),
             instance: "i".into(),
             state,
             started_at: (started > 0).then(|| at(started)),
-            finished_at: (finished > 0).then(|| at(finished)),
+            finished_at: (state == ContainerState::Exited).then(|| at(started + 1)),
             host_port: None,
             stop_signal: "SIGTERM".into(),
             created_at: at(1),
         }
     }
 
-    fn running(since: i64) -> Wanted {
-        Wanted::running(at(since))
+    fn run(started: i64) -> Option<Run> {
+        container(ContainerState::Running, started).run()
+    }
+
+    fn wanted(past: Option<Run>, restart: bool) -> Wanted {
+        Wanted::Running { past, restart }
     }
 
     fn next(wanted: &Wanted, containers: &[Container]) -> Next {
-        plan(wanted, containers, true, &Memory::default(), at(NOW))
+        plan(wanted, containers, true, &Memory::default(), Instant::now())
     }
 
     #[test]
     fn a_new_instance_is_pulled_created_and_started() {
-        let memory = Memory::default();
+        let (wish, memory) = (wanted(None, false), Memory::default());
         assert_eq!(
-            plan(&running(NOW), &[], false, &memory, at(NOW)),
+            plan(&wish, &[], false, &memory, Instant::now()),
             Next::Do(Step::Pull)
         );
-        assert_eq!(next(&running(NOW), &[]), Next::Do(Step::Create));
-        let created = container(ContainerState::Created, 0, 0);
+        assert_eq!(next(&wish, &[]), Next::Do(Step::Create));
+        let created = container(ContainerState::Created, 0);
+        assert_eq!(next(&wish, &[created]), Next::Do(Step::Start("c".into())));
         assert_eq!(
-            next(&running(NOW), &[created]),
-            Next::Do(Step::Start("c".into()))
+            next(&wish, &[container(ContainerState::Running, 5)]),
+            Next::Wait(None)
         );
-        let runs = container(ContainerState::Running, NOW, 0);
-        assert_eq!(next(&running(NOW), &[runs]), Next::Wait(None));
     }
 
     #[test]
     fn an_exit_that_nobody_asked_for_waits_for_its_backoff() {
-        let ended = container(ContainerState::Exited, NOW - 50, NOW);
-        assert_eq!(
-            next(&running(NOW - 60), std::slice::from_ref(&ended)),
-            Next::Wait(Some(at(NOW + 1)))
-        );
-        let memory = Memory {
+        let ended = [container(ContainerState::Exited, 5)];
+        let (wish, seen) = (wanted(run(4), false), Instant::now());
+        let mut memory = Memory {
             restarts: 3,
             ..Memory::default()
         };
-        let later = plan(&running(NOW - 60), &[ended], true, &memory, at(NOW + 7));
-        assert_eq!(later, Next::Wait(Some(at(NOW + 8))));
-    }
-
-    #[test]
-    fn an_exit_before_the_wish_is_started_at_once() {
-        let ended = container(ContainerState::Exited, NOW - 50, NOW - 1);
+        memory.notice(&ended, seen);
+        memory.notice(&ended, seen + Duration::from_secs(2));
+        let due = seen + Duration::from_secs(8);
         assert_eq!(
-            next(&running(NOW), &[ended]),
+            plan(&wish, &ended, true, &memory, seen),
+            Next::Wait(Some(due))
+        );
+        assert_eq!(
+            plan(&wish, &ended, true, &memory, due),
             Next::Do(Step::Start("c".into()))
         );
     }
 
     #[test]
-    fn a_restart_ends_the_old_process_and_starts_a_new_one_at_once() {
-        let wanted = Wanted::restarted(at(NOW - 2));
-        let old = container(ContainerState::Running, NOW - 50, 0);
-        assert_eq!(next(&wanted, &[old]), Next::Do(Step::AskToEnd("c".into())));
-        let ended = container(ContainerState::Exited, NOW - 50, NOW - 1);
-        assert_eq!(next(&wanted, &[ended]), Next::Do(Step::Start("c".into())));
-        let new = container(ContainerState::Running, NOW, 0);
-        assert_eq!(next(&wanted, &[new]), Next::Wait(None));
-    }
-
-    #[test]
-    fn a_program_that_does_not_end_is_killed_after_the_grace_period() {
-        let wanted = Wanted::Stopped { kill: false };
-        let runs = [container(ContainerState::Running, NOW - 50, 0)];
-        let memory = Memory {
-            asked_to_end: Some(at(NOW)),
-            ..Memory::default()
-        };
-        let deadline = NOW + GRACE.as_secs() as i64;
-        let asked = plan(&wanted, &runs, true, &memory, at(NOW + 1));
-        assert_eq!(asked, Next::Wait(Some(at(deadline))));
-        let late = plan(&wanted, &runs, true, &memory, at(deadline));
-        assert_eq!(late, Next::Do(Step::Kill("c".into())));
+    fn a_run_that_had_ended_before_the_wish_is_followed_by_another_at_once() {
+        let ended = container(ContainerState::Exited, 5);
         assert_eq!(
-            next(&Wanted::Stopped { kill: true }, &runs),
-            Next::Do(Step::Kill("c".into())),
+            next(&wanted(run(5), false), &[ended]),
+            Next::Do(Step::Start("c".into()))
         );
     }
 
     #[test]
+    fn a_restart_ends_the_past_run_and_starts_another_at_once() {
+        let wish = wanted(run(5), true);
+        let old = container(ContainerState::Running, 5);
+        assert_eq!(next(&wish, &[old]), Next::Do(Step::AskToEnd("c".into())));
+        let ended = container(ContainerState::Exited, 5);
+        assert_eq!(next(&wish, &[ended]), Next::Do(Step::Start("c".into())));
+        // However the engine's clock goes: the run is another one.
+        for other in [4, 6] {
+            let new = container(ContainerState::Running, other);
+            assert_eq!(next(&wish, &[new]), Next::Wait(None));
+        }
+    }
+
+    #[test]
+    fn a_program_that_does_not_end_is_killed_after_the_grace_period() {
+        let wish = Wanted::Stopped { kill: false };
+        let runs = [container(ContainerState::Running, 5)];
+        let asked = Instant::now();
+        let mut memory = Memory {
+            asked_to_end: Some(asked),
+            ..Memory::default()
+        };
+        memory.notice_wish();
+        let waits = plan(&wish, &runs, true, &memory, asked + Duration::from_secs(1));
+        assert_eq!(
+            waits,
+            Next::Wait(Some(asked + GRACE)),
+            "also through another wish to stop"
+        );
+        let late = plan(&wish, &runs, true, &memory, asked + GRACE);
+        assert_eq!(late, Next::Do(Step::Kill("c".into())));
+        let kill = Wanted::Stopped { kill: true };
+        assert_eq!(next(&kill, &runs), Next::Do(Step::Kill("c".into())));
+    }
+
+    #[test]
     fn removal_ends_with_forgetting() {
-        let runs = container(ContainerState::Running, NOW - 50, 0);
+        let runs = container(ContainerState::Running, 5);
         assert_eq!(
             next(&Wanted::Removed, &[runs]),
             Next::Do(Step::Remove("c".into()))
@@ -314,13 +350,13 @@ mod tests {
 
     #[test]
     fn of_several_containers_the_running_one_stays() {
-        let runs = container(ContainerState::Running, NOW - 50, 0);
+        let runs = container(ContainerState::Running, 5);
         let newer = Container {
             id: "newer".into(),
-            created_at: at(NOW),
-            ..container(ContainerState::Created, 0, 0)
+            created_at: at(9),
+            ..container(ContainerState::Created, 0)
         };
-        let step = next(&running(NOW - 60), &[newer, runs]);
+        let step = next(&wanted(None, false), &[newer, runs]);
         assert_eq!(step, Next::Do(Step::Remove("newer".into())));
     }
 

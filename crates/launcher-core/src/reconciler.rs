@@ -2,7 +2,7 @@
 //!
 //! The engine's event stream makes reactions quick; a listing from time to time makes them certain.
 
-use std::{sync::Arc, time::Duration};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use futures_util::{StreamExt, stream, stream::BoxStream};
 use tokio::{
@@ -10,24 +10,27 @@ use tokio::{
     task::JoinSet,
     time::sleep,
 };
-use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     engine::Event,
     listing,
+    supervision::supervise,
     worker::{Shared, Worker},
 };
 
-/// Wait before asking for the event stream again after it was lost.
-const RESUBSCRIBE: Duration = Duration::from_secs(1);
-/// Wait before a worker that panicked is replaced.
-const REPLACE: Duration = Duration::from_secs(1);
+/// Wait before asking for the event stream again after it was lost; doubles while it is lost again
+/// before it told of anything.
+const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 
 pub(crate) struct Reconciler {
     shared: Arc<Shared>,
     added: mpsc::UnboundedReceiver<String>,
-    workers: JoinSet<()>,
-    list: Arc<Notify>,
+    tasks: JoinSet<()>,
+    containers_due: Arc<Notify>,
+    images_due: Arc<Notify>,
+    pause: Duration,
 }
 
 /// All that can happen.
@@ -37,7 +40,7 @@ enum Happening {
     Engine(Event),
     EventsLost,
     EventsBack(BoxStream<'static, Event>),
-    WorkerEnded,
+    TaskEnded,
 }
 
 impl Reconciler {
@@ -45,16 +48,26 @@ impl Reconciler {
         Self {
             shared,
             added,
-            workers: JoinSet::new(),
-            list: Arc::default(),
+            tasks: JoinSet::new(),
+            containers_due: Arc::default(),
+            images_due: Arc::default(),
+            pause: Duration::ZERO,
         }
     }
 
     /// Reconciles until it is told to stop. Then steps that are under way are given up; the next
     /// start goes on from what it observes.
     pub(crate) async fn run(mut self, stop: CancellationToken) {
-        let lister = listing::run(Arc::clone(&self.shared), Arc::clone(&self.list));
-        let _lister = AbortOnDropHandle::new(tokio::spawn(lister));
+        self.start_listing(
+            "the listing of containers",
+            &self.containers_due.clone(),
+            listing::list_containers,
+        );
+        self.start_listing(
+            "the listing of images",
+            &self.images_due.clone(),
+            listing::list_images,
+        );
         for id in self.shared.instances.ids() {
             self.start_worker(id);
         }
@@ -64,61 +77,72 @@ impl Reconciler {
                 () = stop.cancelled() => Happening::Stop,
                 Some(id) = self.added.recv() => Happening::Added(id),
                 event = events.next() => event.unwrap_or(Happening::EventsLost),
-                Some(_) = self.workers.join_next() => Happening::WorkerEnded,
+                Some(_) = self.tasks.join_next() => Happening::TaskEnded,
             };
             match happening {
                 Happening::Stop => return,
                 Happening::Added(id) => self.start_worker(id),
                 Happening::Engine(event) => self.engine_event(event),
-                Happening::EventsLost => events = resubscribe(Arc::clone(&self.shared)),
+                Happening::EventsLost => events = self.resubscribe(),
                 Happening::EventsBack(stream) => {
                     events = stream.map(Happening::Engine).boxed();
-                    self.list.notify_one();
+                    self.containers_due.notify_one();
+                    self.images_due.notify_one();
                 }
-                Happening::WorkerEnded => {}
+                Happening::TaskEnded => {}
             }
         }
     }
 
     fn start_worker(&mut self, id: String) {
-        self.workers.spawn(supervise(Arc::clone(&self.shared), id));
+        let shared = Arc::clone(&self.shared);
+        let what = format!("the worker of {id}");
+        let make = move || Worker::new(Arc::clone(&shared), &id).map(Worker::run);
+        self.tasks.spawn(supervise(what, make));
     }
 
-    fn engine_event(&self, event: Event) {
+    fn start_listing<F>(
+        &mut self,
+        what: &str,
+        due: &Arc<Notify>,
+        list: fn(Arc<Shared>, Arc<Notify>) -> F,
+    ) where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let (shared, due) = (Arc::clone(&self.shared), Arc::clone(due));
+        let make = move || Some(list(Arc::clone(&shared), Arc::clone(&due)));
+        self.tasks.spawn(supervise(what.to_owned(), make));
+    }
+
+    fn engine_event(&mut self, event: Event) {
+        self.pause = SHORTEST_PAUSE;
         let instances = &self.shared.instances;
         match event {
             Event::Container { instance, ended } => {
                 if let Some(ended) = ended {
-                    instances.see_end(&instance, ended);
+                    instances.see_end(&instance, &ended);
                 }
                 instances.wake(&instance);
             }
-            Event::Image => self.list.notify_one(),
+            Event::Image => self.images_due.notify_one(),
         }
+    }
+
+    /// A stream that yields the engine's new event stream once there is one.
+    fn resubscribe(&mut self) -> BoxStream<'static, Happening> {
+        let (shared, pause) = (Arc::clone(&self.shared), self.pause);
+        self.pause = (pause * 2).clamp(SHORTEST_PAUSE, LONGEST_PAUSE);
+        stream::once(subscribed(shared, pause)).boxed()
     }
 }
 
-/// Runs an instance's worker, and another one should it panic.
-async fn supervise(shared: Arc<Shared>, id: String) {
-    while let Some(worker) = Worker::new(Arc::clone(&shared), &id) {
-        let Err(error) = AbortOnDropHandle::new(tokio::spawn(worker.run())).await else {
-            return;
-        };
-        tracing::error!(instance = %id, %error, "a worker failed and is replaced");
-        sleep(REPLACE).await;
-    }
-}
-
-/// A stream that yields the engine's new event stream once there is one.
-fn resubscribe(shared: Arc<Shared>) -> BoxStream<'static, Happening> {
-    let events = async move {
-        loop {
-            match shared.engine.events(&shared.launcher_id).await {
-                Ok(events) => return Happening::EventsBack(events),
-                Err(error) => tracing::warn!(%error, "no events from the Docker engine"),
-            }
-            sleep(RESUBSCRIBE).await;
+async fn subscribed(shared: Arc<Shared>, mut pause: Duration) -> Happening {
+    loop {
+        sleep(pause).await;
+        match shared.engine.events(&shared.launcher_id).await {
+            Ok(events) => return Happening::EventsBack(events),
+            Err(error) => tracing::warn!(%error, "no events from the Docker engine"),
         }
-    };
-    stream::once(events).boxed()
+        pause = (pause * 2).clamp(SHORTEST_PAUSE, LONGEST_PAUSE);
+    }
 }

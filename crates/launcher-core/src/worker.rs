@@ -3,16 +3,20 @@
 //! One worker a task, one task an instance, so nothing is done twice at a time. A worker holds no
 //! truth: it can be dropped at any point and another one goes on from what it observes.
 
-use std::{collections::BTreeMap, net::IpAddr, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    net::IpAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use jiff::Timestamp;
 use tokio::{sync::Notify, time::timeout};
 
 use crate::{
     Error, InstanceView, Status, Wanted,
     app_instance::Failure,
     engine::{
-        Container, ContainerSpec, ContainerState, Engine, EngineError, LABEL_INSTANCE, LABEL_OWNER,
+        Container, ContainerSpec, Engine, EngineError, LABEL_INSTANCE, LABEL_OWNER, container_name,
     },
     environment::Environment,
     images::Images,
@@ -82,11 +86,10 @@ impl Worker {
         }
     }
 
-    /// A new wish starts with a clean slate: earlier failures no longer delay it.
     fn notice_wish(&mut self, view: &InstanceView) {
         if self.wish != view.record.wish {
             self.wish = view.record.wish;
-            self.memory = Memory::default();
+            self.memory.notice_wish();
         }
     }
 
@@ -106,19 +109,13 @@ impl Worker {
 
     /// Enters what was seen, before anything is done about it.
     fn tell(&mut self, sight: &Sight) {
-        let container = plan::current(&sight.containers);
-        if container.is_some_and(plan::was_stable) {
-            self.memory.restarts = 0;
-        }
-        if container.is_none_or(|c| c.state != ContainerState::Running) {
-            self.memory.asked_to_end = None;
-        }
+        self.memory.notice(&sight.containers, Instant::now());
         self.shared.instances.see(&self.id, &sight.containers);
     }
 
     /// Takes the next step or waits; true when the instance is gone.
     async fn act(&mut self, view: &InstanceView, sight: &Sight) -> bool {
-        let now = Timestamp::now();
+        let now = Instant::now();
         let wanted = &view.record.wanted;
         match plan::plan(
             wanted,
@@ -175,7 +172,7 @@ impl Worker {
                 self.memory.not_before = None;
                 self.started(view).await;
             }
-            Step::AskToEnd(_) => self.memory.asked_to_end = Some(Timestamp::now()),
+            Step::AskToEnd(_) => self.memory.asked_to_end = Some(Instant::now()),
             Step::Kill(_) | Step::Remove(_) => drop(timeout(EFFECT, self.wake.notified()).await),
             Step::Pull | Step::Create => {}
         }
@@ -216,9 +213,9 @@ impl Worker {
     async fn failed(&mut self, view: &InstanceView, error: &Error) {
         let wait = plan::backoff(self.memory.failures);
         tracing::warn!(instance = %self.id, %error, retry_in = ?wait, "a step failed");
-        let now = Timestamp::now();
+        let now = Instant::now();
         self.memory.failures = self.memory.failures.saturating_add(1);
-        self.memory.not_before = now.checked_add(wait).ok();
+        self.memory.not_before = Some(now + wait);
         self.tell_failure(view, error.to_string());
         self.wait(self.memory.not_before, now).await;
     }
@@ -237,11 +234,11 @@ impl Worker {
 
     /// Waits until something happens, at the latest until the given time. A wake-up that came while
     /// the worker was busy counts.
-    async fn wait(&self, until: Option<Timestamp>, now: Timestamp) {
+    async fn wait(&self, until: Option<Instant>, now: Instant) {
         match until {
             None => self.wake.notified().await,
             Some(until) => {
-                let wait = Duration::try_from(until.duration_since(now)).unwrap_or_default();
+                let wait = until.saturating_duration_since(now);
                 drop(timeout(wait, self.wake.notified()).await);
             }
         }
@@ -290,7 +287,7 @@ impl Worker {
         let mut env = Environment::from([("PORT".to_owned(), app_port.to_string())]);
         env.extend(record.env.clone());
         Ok(ContainerSpec {
-            name: format!("launcher-{}", record.id),
+            name: container_name(&record.id),
             image,
             env,
             labels: BTreeMap::from([

@@ -7,9 +7,9 @@ use bollard::{
     Docker,
     errors::Error as DockerError,
     models::{
-        ContainerCreateBody, ContainerInspectResponse, ContainerStateStatusEnum, EventMessage,
-        EventMessageTypeEnum, HostConfig, HostConfigLogConfig, ImageInspect, PortBinding,
-        RestartPolicy, RestartPolicyNameEnum,
+        ContainerCreateBody, ContainerInspectResponse, ContainerStateStatusEnum, ContainerSummary,
+        EventMessage, EventMessageTypeEnum, HostConfig, HostConfigLogConfig, ImageInspect,
+        PortBinding, RestartPolicy, RestartPolicyNameEnum,
     },
     query_parameters::{
         CreateContainerOptions, CreateImageOptions, EventsOptionsBuilder, InspectContainerOptions,
@@ -23,7 +23,7 @@ use tokio::sync::OnceCell;
 
 use super::{
     Build, Container, ContainerSpec, ContainerState, Ended, Engine, EngineError, EngineImage,
-    Event, LABEL_INSTANCE, LABEL_OWNER, docker_build, docker_inspect,
+    Event, LABEL_INSTANCE, LABEL_OWNER, container_name, docker_build, docker_inspect,
 };
 
 /// Where Docker listens by default.
@@ -72,18 +72,61 @@ impl DockerEngine {
     /// The connection, its API version negotiated.
     async fn docker(&self) -> Result<&Docker, EngineError> {
         let connect = || async {
-            let docker = Docker::connect_with_host(&self.host).map_err(|e| engine_error(&e))?;
-            bounded(QUESTION, "answer", docker.negotiate_version()).await
+            let docker = Docker::connect_with_host(&self.host)?;
+            Ok(docker.negotiate_version().await?)
         };
         self.docker.get_or_try_init(connect).await
+    }
+
+    /// One container; `None` when it vanished between listing and asking.
+    async fn container(&self, id: &str) -> Result<Option<Container>, EngineError> {
+        let question = async {
+            let docker = self.docker().await?;
+            Ok(docker
+                .inspect_container(id, None::<InspectContainerOptions>)
+                .await?)
+        };
+        match bounded(QUESTION, "answer", question).await {
+            Ok(answer) => Ok(Some(container(answer))),
+            Err(EngineError::NotFound(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn pull_steps(&self, name: &str) -> Result<(), EngineError> {
+        let options = CreateImageOptions {
+            from_image: Some(name.into()),
+            ..Default::default()
+        };
+        let docker = bounded(QUESTION, "answer", self.docker()).await?;
+        let mut progress = docker.create_image(Some(options), None, None);
+        loop {
+            let step = async { Ok(progress.next().await) };
+            let Some(step) = bounded(PULL_SILENCE, "go on", step).await? else {
+                return Ok(());
+            };
+            if let Some(message) = step?.error_detail.and_then(|e| e.message) {
+                return Err(EngineError::Failed(message));
+            }
+        }
     }
 }
 
 #[async_trait]
 impl Engine for DockerEngine {
     async fn version(&self) -> Result<String, EngineError> {
-        let version = bounded(QUESTION, "answer", self.docker().await?.version()).await?;
-        Ok(version.version.unwrap_or_default())
+        let question = async { Ok(self.docker().await?.version().await?) };
+        Ok(bounded(QUESTION, "answer", question)
+            .await?
+            .version
+            .unwrap_or_default())
+    }
+
+    async fn time(&self) -> Result<Timestamp, EngineError> {
+        let question = async { Ok(self.docker().await?.info().await?) };
+        let info = bounded(QUESTION, "answer", question).await?;
+        let none = || EngineError::Failed("the Docker engine does not tell the time".into());
+        time(info.system_time.as_deref()).ok_or_else(none)
     }
 
     async fn containers(
@@ -98,24 +141,25 @@ impl Engine for DockerEngine {
             .all(true)
             .filters(&filters)
             .build();
-        let listed = bounded(
-            QUESTION,
-            "list containers",
-            self.docker().await?.list_containers(Some(options)),
-        )
-        .await?;
-        let inspected: Vec<Option<Container>> = stream::iter(listed)
-            .map(|summary| async move { self.container(&summary.id.unwrap_or_default()).await })
-            .buffered(INSPECT_AT_ONCE)
-            .try_collect()
-            .await?;
-        Ok(inspected.into_iter().flatten().collect())
+        let question = async { Ok(self.docker().await?.list_containers(Some(options)).await?) };
+        let listed = bounded(QUESTION, "list containers", question).await?;
+        let ids = listed
+            .into_iter()
+            .filter(is_our_make)
+            .filter_map(|summary| summary.id);
+        let inspected = stream::iter(ids)
+            .map(|id| async move { self.container(&id).await })
+            .buffered(INSPECT_AT_ONCE);
+        let found: Vec<Option<Container>> = inspected.try_collect().await?;
+        Ok(found.into_iter().flatten().collect())
     }
 
     async fn inspect(&self, container: &str) -> Result<serde_json::Value, EngineError> {
-        let question = docker_inspect::inspect(&self.host, container);
-        let answer = tokio::time::timeout(QUESTION, question).await;
-        answer.unwrap_or(Err(EngineError::Deadline("answer")))
+        let question = async {
+            let version = self.docker().await?.client_version();
+            docker_inspect::inspect(&self.host, &version.to_string(), container).await
+        };
+        bounded(QUESTION, "answer", question).await
     }
 
     async fn create(&self, spec: &ContainerSpec) -> Result<String, EngineError> {
@@ -123,18 +167,22 @@ impl Engine for DockerEngine {
             name: Some(spec.name.clone()),
             ..Default::default()
         };
-        let creation = self
-            .docker()
-            .await?
-            .create_container(Some(options), create_body(spec));
+        let creation = async {
+            let docker = self.docker().await?;
+            Ok(docker
+                .create_container(Some(options), create_body(spec))
+                .await?)
+        };
         Ok(bounded(ACTION, "create the container", creation).await?.id)
     }
 
     async fn start(&self, container: &str) -> Result<(), EngineError> {
-        let start = self
-            .docker()
-            .await?
-            .start_container(container, None::<StartContainerOptions>);
+        let start = async {
+            let docker = self.docker().await?;
+            Ok(docker
+                .start_container(container, None::<StartContainerOptions>)
+                .await?)
+        };
         bounded(ACTION, "start the container", start).await
     }
 
@@ -142,10 +190,13 @@ impl Engine for DockerEngine {
         let options = KillContainerOptionsBuilder::default()
             .signal(signal)
             .build();
-        let kill = self
-            .docker()
-            .await?
-            .kill_container(container, Some(options));
+        let kill = async {
+            Ok(self
+                .docker()
+                .await?
+                .kill_container(container, Some(options))
+                .await?)
+        };
         match bounded(ACTION, "signal the container", kill).await {
             // 409: it does not run. 404: it is gone.
             Err(EngineError::Conflict(_) | EngineError::NotFound(_)) => Ok(()),
@@ -158,10 +209,13 @@ impl Engine for DockerEngine {
             .force(true)
             .v(true)
             .build();
-        let removal = self
-            .docker()
-            .await?
-            .remove_container(container, Some(options));
+        let removal = async {
+            Ok(self
+                .docker()
+                .await?
+                .remove_container(container, Some(options))
+                .await?)
+        };
         match bounded(ACTION, "remove the container", removal).await {
             Err(EngineError::NotFound(_)) => Ok(()),
             // 409: a removal is under way already.
@@ -176,26 +230,24 @@ impl Engine for DockerEngine {
         self.version().await?;
         // The request is sent when the stream is first polled; asking for the recent past as well
         // closes the gap. An event that is told twice does no harm.
-        let since = Timestamp::now().as_second() - RECENT.as_secs() as i64;
+        let since = self.time().await?.as_second() - RECENT.as_secs() as i64;
         let filters = HashMap::from([("type", vec!["container", "image"])]);
         let options = EventsOptionsBuilder::default()
             .since(&since.to_string())
             .filters(&filters)
             .build();
         let owner = owner.to_owned();
-        let events = self
-            .docker()
-            .await?
-            .events(Some(options))
-            .take_while(|message| futures_util::future::ready(message.is_ok()))
-            .filter_map(move |message| {
-                futures_util::future::ready(message.ok().and_then(|m| event(m, &owner)))
-            });
-        Ok(events.boxed())
+        let events = self.docker().await?.events(Some(options));
+        let known = events.take_while(|message| futures_util::future::ready(message.is_ok()));
+        let own = known.filter_map(move |message| {
+            futures_util::future::ready(message.ok().and_then(|m| event(m, &owner)))
+        });
+        Ok(own.boxed())
     }
 
     async fn image(&self, name: &str) -> Result<Option<EngineImage>, EngineError> {
-        match bounded(QUESTION, "answer", self.docker().await?.inspect_image(name)).await {
+        let question = async { Ok(self.docker().await?.inspect_image(name).await?) };
+        match bounded(QUESTION, "answer", question).await {
             Ok(image) => Ok(Some(engine_image(image))),
             Err(EngineError::NotFound(_)) => Ok(None),
             Err(error) => Err(error),
@@ -203,94 +255,68 @@ impl Engine for DockerEngine {
     }
 
     async fn pull(&self, name: &str) -> Result<(), EngineError> {
-        let options = CreateImageOptions {
-            from_image: Some(name.into()),
-            ..Default::default()
-        };
-        let mut progress = self.docker().await?.create_image(Some(options), None, None);
-        let pull = async {
-            while let Some(step) = bounded_step(PULL_SILENCE, progress.next()).await? {
-                let step = step.map_err(|e| engine_error(&e))?;
-                if let Some(message) = step.error_detail.and_then(|e| e.message) {
-                    return Err(EngineError::Failed(message));
-                }
-            }
-            Ok(())
-        };
-        tokio::time::timeout(PULL, pull)
-            .await
-            .map_err(|_| EngineError::Deadline("pull the image"))?
+        bounded(PULL, "pull the image", self.pull_steps(name)).await
     }
 
     async fn build(&self, build: Build) -> Result<(), EngineError> {
-        docker_build::build(self.docker().await?, build).await
+        let docker = bounded(QUESTION, "answer", self.docker()).await?;
+        docker_build::build(docker, build).await
     }
 
-    async fn remove_layers(&self, layers: &[String]) {
-        match self.docker().await {
-            Ok(docker) => docker_build::remove_layers(docker, layers).await,
+    async fn remove_layers(&self, layers: &[String], began: Timestamp) {
+        match bounded(QUESTION, "answer", self.docker()).await {
+            Ok(docker) => docker_build::remove_layers(docker, layers, began).await,
             Err(error) => tracing::warn!(%error, "layers of a failed build stay"),
         }
     }
 }
 
-impl DockerEngine {
-    /// One container; `None` when it vanished between listing and asking.
-    async fn container(&self, id: &str) -> Result<Option<Container>, EngineError> {
-        let question = self
-            .docker()
-            .await?
-            .inspect_container(id, None::<InspectContainerOptions>);
-        match bounded(QUESTION, "answer", question).await {
-            Ok(answer) => Ok(Some(container(answer))),
-            Err(EngineError::NotFound(_)) => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
-}
-
-/// Gives a call its deadline and its errors the launcher's form.
+/// Gives a call, connecting included, its deadline.
 pub(super) async fn bounded<T>(
     deadline: Duration,
     what: &'static str,
-    call: impl Future<Output = Result<T, DockerError>>,
+    call: impl Future<Output = Result<T, EngineError>>,
 ) -> Result<T, EngineError> {
-    match tokio::time::timeout(deadline, call).await {
-        Ok(answer) => answer.map_err(|e| engine_error(&e)),
-        Err(_) => Err(EngineError::Deadline(what)),
-    }
+    let answer = tokio::time::timeout(deadline, call).await;
+    answer.unwrap_or(Err(EngineError::Deadline(what)))
 }
 
-async fn bounded_step<T>(
-    silence: Duration,
-    step: impl Future<Output = T>,
-) -> Result<T, EngineError> {
-    tokio::time::timeout(silence, step)
-        .await
-        .map_err(|_| EngineError::Deadline("go on"))
-}
-
-pub(super) fn engine_error(error: &DockerError) -> EngineError {
-    match error {
-        DockerError::DockerResponseServerError {
-            status_code: 404,
-            message,
-        } => EngineError::NotFound(message.clone()),
-        DockerError::DockerResponseServerError {
-            status_code: 409,
-            message,
-        } => EngineError::Conflict(message.clone()),
-        DockerError::DockerResponseServerError { message, .. } => {
-            EngineError::Failed(message.clone())
+impl From<DockerError> for EngineError {
+    fn from(error: DockerError) -> Self {
+        match error {
+            DockerError::DockerResponseServerError {
+                status_code: 404,
+                message,
+            } => Self::NotFound(message),
+            DockerError::DockerResponseServerError {
+                status_code: 409,
+                message,
+            } => Self::Conflict(message),
+            DockerError::DockerResponseServerError { message, .. } => Self::Failed(message),
+            DockerError::DockerStreamError { error } => Self::Failed(error),
+            DockerError::RequestTimeoutError => Self::Deadline("answer"),
+            DockerError::HyperLegacyError { .. }
+            | DockerError::HyperResponseError { .. }
+            | DockerError::SocketNotFoundError(_)
+            | DockerError::IOError { .. } => Self::Unreachable,
+            other => Self::Failed(other.to_string()),
         }
-        DockerError::DockerStreamError { error } => EngineError::Failed(error.clone()),
-        DockerError::RequestTimeoutError => EngineError::Deadline("answer"),
-        DockerError::HyperLegacyError { .. }
-        | DockerError::HyperResponseError { .. }
-        | DockerError::SocketNotFoundError(_)
-        | DockerError::IOError { .. } => EngineError::Unreachable,
-        other => EngineError::Failed(other.to_string()),
     }
+}
+
+/// Whether the launcher made this container. Images made from an app's container inherit its labels,
+/// and so do containers made from those; but not its name.
+fn is_our_make(summary: &ContainerSummary) -> bool {
+    let labels = summary.labels.as_ref();
+    let expected = labels
+        .and_then(|labels| labels.get(LABEL_INSTANCE))
+        .map(|id| container_name(id));
+    let names = summary.names.iter().flatten();
+    expected.is_some_and(|expected| {
+        names
+            .map(|n| n.trim_start_matches('/'))
+            .any(|n| n == expected)
+    })
 }
 
 fn create_body(spec: &ContainerSpec) -> ContainerCreateBody {
@@ -377,7 +403,7 @@ fn host_port(ports: HashMap<String, Option<Vec<PortBinding>>>) -> Option<u16> {
 }
 
 /// Docker writes the year 1 for "never".
-fn time(text: Option<&str>) -> Option<Timestamp> {
+pub(super) fn time(text: Option<&str>) -> Option<Timestamp> {
     text.and_then(|t| t.parse::<Timestamp>().ok())
         .filter(|t| *t > Timestamp::UNIX_EPOCH)
 }

@@ -8,10 +8,11 @@ use bollard::{
     query_parameters::{BuildImageOptionsBuilder, RemoveImageOptionsBuilder},
 };
 use futures_util::{Stream, StreamExt};
+use jiff::Timestamp;
 
 use super::{
     Build, BuildOutput, EngineError,
-    docker::{bounded, engine_error},
+    docker::{bounded, time},
 };
 
 /// How long a build may go without output, and in all.
@@ -49,7 +50,7 @@ async fn watch(
         let Some(info) = next.map_err(|_| EngineError::Deadline("go on with the build"))? else {
             return Ok(());
         };
-        let info = info.map_err(|e| shortened(engine_error(&e)))?;
+        let info = info.map_err(|e| shortened(e.into()))?;
         if let Some(error) = info.error_detail {
             return Err(shortened(EngineError::Failed(
                 error.message.unwrap_or_default(),
@@ -67,22 +68,28 @@ fn layer(text: &str) -> Option<&str> {
     (id.len() == 12 && id.bytes().all(|c| c.is_ascii_hexdigit())).then_some(id)
 }
 
-/// See [`super::Engine::remove_layers`].
-pub(super) async fn remove_layers(docker: &Docker, layers: &[String]) {
+/// See [`super::Engine::remove_layers`]. The ids come from the build's output, in which a program
+/// that it runs may print whatever it likes: so each is looked at before it is removed.
+pub(super) async fn remove_layers(docker: &Docker, layers: &[String], began: Timestamp) {
     for id in layers.iter().rev() {
-        let Ok(image) = bounded(CLEANUP, "answer", docker.inspect_image(id)).await else {
-            continue;
-        };
-        if image.repo_tags.is_some_and(|tags| !tags.is_empty()) {
-            return;
-        }
-        let options = RemoveImageOptionsBuilder::default().noprune(true).build();
-        let removal = docker.remove_image(id, Some(options), None);
-        if let Err(error) = bounded(CLEANUP, "remove a layer", removal).await {
-            tracing::debug!(layer = %id, %error, "a layer of a failed build stays, it is in use");
-            return;
+        if is_left_by_build(docker, id, began).await {
+            let options = RemoveImageOptionsBuilder::default().noprune(true).build();
+            let removal = async { Ok(docker.remove_image(id, Some(options), None).await?) };
+            if let Err(error) = bounded(CLEANUP, "remove a layer", removal).await {
+                tracing::debug!(layer = %id, %error, "a layer of a failed build is in use");
+            }
         }
     }
+}
+
+async fn is_left_by_build(docker: &Docker, id: &str, began: Timestamp) -> bool {
+    let question = async { Ok(docker.inspect_image(id).await?) };
+    let Ok(image) = bounded(CLEANUP, "answer", question).await else {
+        return false;
+    };
+    let named = |names: Option<Vec<String>>| names.is_some_and(|names| !names.is_empty());
+    let made = time(image.created.as_deref());
+    made.is_some_and(|made| made >= began) && !named(image.repo_tags) && !named(image.repo_digests)
 }
 
 fn shortened(error: EngineError) -> EngineError {

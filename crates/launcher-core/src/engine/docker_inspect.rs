@@ -11,6 +11,7 @@ use tokio::{
     net::{TcpStream, UnixStream},
 };
 use tokio_util::task::AbortOnDropHandle;
+use url::Url;
 
 use super::EngineError;
 
@@ -19,22 +20,24 @@ const MAX_ANSWER: usize = 4 * 1024 * 1024;
 /// Where Docker listens on TCP when no port is given.
 const DEFAULT_PORT: u16 = 2375;
 
-/// `GET /containers/<id>/json` at the engine's address (`unix://…`, `tcp://…`, `http://…`).
-pub(super) async fn inspect(host: &str, container: &str) -> Result<Value, EngineError> {
-    if let Some(path) = host.strip_prefix("unix://") {
-        let stream = UnixStream::connect(path).await.map_err(unreachable)?;
-        return ask(stream, container).await;
+/// `GET /v<version>/containers/<id>/json` at the engine's address (`unix://…`, `tcp://…`, `http://…`).
+pub(super) async fn inspect(
+    host: &str,
+    version: &str,
+    container: &str,
+) -> Result<Value, EngineError> {
+    let path = format!("/v{version}/containers/{container}/json");
+    if let Some(socket) = host.strip_prefix("unix://") {
+        let stream = UnixStream::connect(socket).await.map_err(unreachable)?;
+        return ask(stream, path).await;
     }
-    let address = host.split_once("://").map_or(host, |(_, address)| address);
-    let address = address.trim_end_matches('/');
-    let stream = match address.contains(':') {
-        true => TcpStream::connect(address).await,
-        false => TcpStream::connect((address, DEFAULT_PORT)).await,
-    };
-    ask(stream.map_err(unreachable)?, container).await
+    let url = Url::parse(host).map_err(unreachable)?;
+    let name = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+    let stream = TcpStream::connect((name, url.port().unwrap_or(DEFAULT_PORT))).await;
+    ask(stream.map_err(unreachable)?, path).await
 }
 
-async fn ask<S>(stream: S, container: &str) -> Result<Value, EngineError>
+async fn ask<S>(stream: S, path: String) -> Result<Value, EngineError>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -42,7 +45,7 @@ where
         .await
         .map_err(unreachable)?;
     let _connection = AbortOnDropHandle::new(tokio::spawn(connection));
-    let request = Request::get(format!("/containers/{container}/json"))
+    let request = Request::get(path)
         .header(HOST, "docker")
         .body(Empty::<Bytes>::new())
         .map_err(|e| EngineError::Failed(e.to_string()))?;
@@ -56,15 +59,14 @@ where
 }
 
 fn understood(status: StatusCode, body: &[u8]) -> Result<Value, EngineError> {
-    let value: Value =
-        serde_json::from_slice(body).map_err(|e| EngineError::Failed(e.to_string()))?;
     if status.is_success() {
-        return Ok(value);
+        return serde_json::from_slice(body).map_err(|e| EngineError::Failed(e.to_string()));
     }
-    let message = value["message"]
+    let answer: Value = serde_json::from_slice(body).unwrap_or_default();
+    let refused = || format!("the Docker engine answered {status}");
+    let message = answer["message"]
         .as_str()
-        .unwrap_or("the engine refused")
-        .to_owned();
+        .map_or_else(refused, str::to_owned);
     match status {
         StatusCode::NOT_FOUND => Err(EngineError::NotFound(message)),
         _ => Err(EngineError::Failed(message)),

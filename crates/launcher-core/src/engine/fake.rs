@@ -32,6 +32,7 @@ struct State {
     containers: BTreeMap<String, Made>,
     images: BTreeMap<String, EngineImage>,
     failing: BTreeSet<&'static str>,
+    stubborn: bool,
     calls: Vec<String>,
     next_port: u16,
     lost: CancellationToken,
@@ -49,6 +50,7 @@ impl Default for FakeEngine {
             containers: BTreeMap::new(),
             images: BTreeMap::from([("app:latest".to_owned(), image())]),
             failing: BTreeSet::new(),
+            stubborn: false,
             calls: Vec::new(),
             next_port: 30_000,
             lost: CancellationToken::new(),
@@ -69,6 +71,11 @@ impl FakeEngine {
     /// All calls succeed again.
     pub(crate) fn heal(&self) {
         self.state.lock().failing.clear();
+    }
+
+    /// From now on, programs end only when they are killed.
+    pub(crate) fn be_stubborn(&self) {
+        self.state.lock().stubborn = true;
     }
 
     /// The names of all calls that changed something, with what they were about.
@@ -139,6 +146,10 @@ impl Engine for FakeEngine {
         self.call("version", "").map(|()| "fake".to_owned())
     }
 
+    async fn time(&self) -> Result<Timestamp, EngineError> {
+        Ok(Timestamp::now())
+    }
+
     async fn containers(
         &self,
         owner: &str,
@@ -207,7 +218,9 @@ impl Engine for FakeEngine {
 
     async fn signal(&self, container: &str, signal: &str) -> Result<(), EngineError> {
         self.call("signal", &format!("{container} {signal}"))?;
-        self.change(container, end);
+        if signal == "SIGKILL" || !self.state.lock().stubborn {
+            self.change(container, end);
+        }
         Ok(())
     }
 
@@ -253,7 +266,7 @@ impl Engine for FakeEngine {
         Ok(())
     }
 
-    async fn remove_layers(&self, _layers: &[String]) {}
+    async fn remove_layers(&self, _layers: &[String], _began: Timestamp) {}
 }
 
 fn image() -> EngineImage {

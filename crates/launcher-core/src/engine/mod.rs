@@ -19,7 +19,7 @@ use futures_util::stream::BoxStream;
 use jiff::Timestamp;
 use thiserror::Error;
 
-use crate::Environment;
+use crate::{Environment, app_instance::Run};
 
 pub use docker::DockerEngine;
 
@@ -28,11 +28,20 @@ pub const LABEL_INSTANCE: &str = "launcher.instance";
 /// Label with the id of the launcher (of its store) that made a container.
 pub const LABEL_OWNER: &str = "launcher.owner";
 
+/// The name of an instance's container.
+#[must_use]
+pub fn container_name(instance: &str) -> String {
+    format!("launcher-{instance}")
+}
+
 /// Runs containers and keeps images.
 #[async_trait]
 pub trait Engine: Send + Sync + 'static {
     /// Whether the engine answers, and which version it is.
     async fn version(&self) -> Result<String, EngineError>;
+
+    /// The engine's clock, by which all its times are.
+    async fn time(&self) -> Result<Timestamp, EngineError>;
 
     /// Containers that carry this owner's label, in any state; of one instance if one is named.
     async fn containers(
@@ -75,7 +84,8 @@ pub trait Engine: Send + Sync + 'static {
 
     /// Removes layers of a failed build (oldest first, as they were reported), as far as nothing
     /// else needs them. Images that have a name, the base among them, are never touched.
-    async fn remove_layers(&self, layers: &[String]);
+    /// Nor is anything that was made before the build began.
+    async fn remove_layers(&self, layers: &[String], began: Timestamp);
 }
 
 /// A container as the engine reports it.
@@ -97,6 +107,18 @@ pub struct Container {
     pub stop_signal: String,
     /// When it was made.
     pub created_at: Timestamp,
+}
+
+impl Container {
+    /// Its newest run, if it was ever started.
+    #[must_use]
+    pub fn run(&self) -> Option<Run> {
+        let container = self.id.clone();
+        self.started_at.map(|started_at| Run {
+            container,
+            started_at,
+        })
+    }
 }
 
 /// States that make a difference to the launcher.
@@ -166,11 +188,11 @@ pub struct Ended {
 }
 
 impl Ended {
-    /// Whether it was this run of this container that ended. A look at the engine may be older than
-    /// its event.
+    /// Whether this run can have ended then: events are told again after the stream was lost, when
+    /// the container may run anew.
     #[must_use]
-    pub fn is_of(&self, container: &Container) -> bool {
-        self.container == container.id && container.started_at <= Some(self.at)
+    pub fn can_be_of(&self, run: &Run) -> bool {
+        self.container == run.container && run.started_at <= self.at
     }
 }
 

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::Store;
-use crate::{AppInstance, Environment, Hostname, Image, ImageName, ImageStatus, Wanted};
+use crate::{AppInstance, Environment, Hostname, Image, ImageName, ImageStatus, Run, Wanted};
 
 /// Drives an empty store through everything that callers rely on.
 ///
@@ -37,7 +37,13 @@ pub(crate) fn sample_instance(id: &str, minute: i64) -> AppInstance {
         hostnames: vec![Hostname::parse("a.test").expect("a valid hostname")],
         host: Some("10.0.0.1".to_owned()),
         created_at: at,
-        wanted: Wanted::restarted(at),
+        wanted: Wanted::Running {
+            past: Some(Run {
+                container: "c".to_owned(),
+                started_at: at,
+            }),
+            restart: true,
+        },
         wish: 9_007_199_254_740_993,
     }
 }
@@ -102,6 +108,7 @@ async fn keeps_images(store: &dyn Store) {
         size_bytes: None,
         status: ImageStatus::Building,
         source_url: Some("http://a.test/app.tar.gz".to_owned()),
+        build_began: Some(Timestamp::UNIX_EPOCH),
         layers: vec!["0123456789ab".to_owned()],
     };
     store.put_image(&building).await.expect("written");

@@ -11,7 +11,7 @@ use super::{Store, StoreError};
 use crate::{AppInstance, Image, ids::random_id};
 
 /// Keeps everything in memory.
-pub struct MemoryStore {
+pub(crate) struct MemoryStore {
     id: String,
     tables: Mutex<Tables>,
 }

@@ -5,6 +5,7 @@
 
 #[cfg(test)]
 pub(crate) mod contract;
+#[cfg(test)]
 mod memory;
 mod sqlite;
 
@@ -14,7 +15,8 @@ use thiserror::Error;
 
 use crate::{AppInstance, Image};
 
-pub use memory::MemoryStore;
+#[cfg(test)]
+pub(crate) use memory::MemoryStore;
 pub use sqlite::SqliteStore;
 
 /// Where records live. Writers of one record are serialised by the caller.

@@ -12,7 +12,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Connection, OptionalExtension, params};
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::sync::{mpsc, oneshot};
@@ -23,9 +23,12 @@ use crate::{AppInstance, Image, ids::random_id};
 /// How long a caller waits for the database.
 const DEADLINE: Duration = Duration::from_secs(10);
 
+/// How long it is remembered that an instance was removed.
+const REMEMBERED: SignedDuration = SignedDuration::from_hours(90 * 24);
+
 /// Each entry brings the schema to the version that is its index plus one.
 const MIGRATIONS: [&str; 1] = ["
-    CREATE TABLE launcher (id TEXT NOT NULL);
+    CREATE TABLE launcher (id TEXT NOT NULL, checked_at TEXT) STRICT;
     CREATE TABLE instances (id TEXT PRIMARY KEY, document TEXT NOT NULL) STRICT;
     CREATE TABLE removed_instances (id TEXT PRIMARY KEY, removed_at TEXT NOT NULL) STRICT;
     CREATE TABLE images (id TEXT PRIMARY KEY, document TEXT NOT NULL) STRICT;
@@ -72,7 +75,12 @@ impl SqliteStore {
         F: FnOnce(&mut Connection) -> Result<T, StoreError> + Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
-        let job: Job = Box::new(move |connection| drop(reply.send(job(connection))));
+        let job: Job = Box::new(move |connection| {
+            // Nobody waits any more, and whoever asked was told that it failed.
+            if !reply.is_closed() {
+                drop(reply.send(job(connection)));
+            }
+        });
         let gone = || StoreError::Failed("the store is closed".into());
         self.jobs.send(job).map_err(|_| gone())?;
         match tokio::time::timeout(DEADLINE, answer).await {
@@ -141,8 +149,12 @@ impl Store for SqliteStore {
     }
 
     async fn check_writable(&self) -> Result<(), StoreError> {
-        self.run(|db| Ok(db.execute_batch("BEGIN IMMEDIATE; UPDATE launcher SET id = id; COMMIT")?))
-            .await
+        let now = Timestamp::now().to_string();
+        let check = |db: &mut Connection| {
+            db.execute("UPDATE launcher SET checked_at = ?1", [now])?;
+            Ok(())
+        };
+        self.run(check).await
     }
 }
 
@@ -214,6 +226,10 @@ fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
     if found == 0 {
         step.execute("INSERT INTO launcher (id) VALUES (?1)", [random_id()])?;
     }
+    step.execute(
+        "DELETE FROM removed_instances WHERE removed_at < ?1",
+        [(Timestamp::now() - REMEMBERED).to_string()],
+    )?;
     step.pragma_update(None, "user_version", known)?;
     Ok(step.commit()?)
 }

@@ -1,0 +1,65 @@
+//! What a build says: the end of it for the error of a build that fails, and its layers.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use parking_lot::Mutex;
+use tokio::sync::mpsc;
+
+use crate::engine::{BuildOutput, EngineError};
+
+/// Lines of a failed build's output that go into its error.
+const TAIL_LINES: usize = 20;
+/// Longest of these lines, in characters.
+const TAIL_WIDTH: usize = 300;
+/// Layers that may wait to be written down. A program that prints what looks like thousands of
+/// layers loses some, which costs nothing: none of them is a layer.
+const WAITING_LAYERS: usize = 256;
+
+/// Takes a build's output.
+pub(super) type Output = Arc<dyn Fn(BuildOutput<'_>) + Send + Sync>;
+
+/// The end of a build's output.
+pub(super) struct BuildLog(Arc<Mutex<VecDeque<String>>>);
+
+impl BuildLog {
+    /// The log, what takes the build's output, and the layers; they end with the output.
+    pub(super) fn new() -> (Self, Output, mpsc::Receiver<String>) {
+        let (sender, layers) = mpsc::channel(WAITING_LAYERS);
+        let tail = Arc::<Mutex<VecDeque<String>>>::default();
+        let log = Self(Arc::clone(&tail));
+        let output = move |output: BuildOutput<'_>| match output {
+            BuildOutput::Layer(layer) => drop(sender.try_send(layer.to_owned())),
+            BuildOutput::Text(text) => remember(&mut tail.lock(), text),
+        };
+        (log, Arc::new(output), layers)
+    }
+
+    /// What the engine says of a failure, and what the build said last.
+    pub(super) fn explained(&self, error: EngineError) -> EngineError {
+        let tail = self.0.lock();
+        match error {
+            EngineError::Failed(text) if !tail.is_empty() => {
+                let lines: Vec<&str> = tail.iter().map(String::as_str).collect();
+                EngineError::Failed(format!(
+                    "{text}; its output ended with:\n{}",
+                    lines.join("\n")
+                ))
+            }
+            error => error,
+        }
+    }
+}
+
+fn remember(tail: &mut VecDeque<String>, text: &str) {
+    for line in text
+        .lines()
+        .map(str::trim_end)
+        .filter(|line| !line.is_empty())
+    {
+        tracing::debug!("{line}");
+        tail.push_back(line.chars().take(TAIL_WIDTH).collect());
+        if tail.len() > TAIL_LINES {
+            tail.pop_front();
+        }
+    }
+}
