@@ -9,10 +9,10 @@ pub type Environment = IndexMap<String, String>;
 /// What stands in place of a secret.
 pub const MASK: &str = "********";
 
-const SECRET_WORDS: [&str; 8] = [
-    "PASSWORD",
-    "PASSWD",
-    "PASSPHRASE",
+/// What the name of a secret variable says. `PASS` covers password, passwd and passphrase.
+const SECRET_WORDS: [&str; 7] = [
+    "PASS",
+    "PWD",
     "SECRET",
     "TOKEN",
     "KEY",
@@ -39,7 +39,7 @@ pub fn masked_value(name: &str, value: &str) -> String {
     } else if is_secret_name(name) {
         MASK.to_owned()
     } else {
-        masked_url(value)
+        masked_text(value)
     }
 }
 
@@ -60,35 +60,43 @@ fn masked_settings(json: &str) -> String {
     Value::Object(settings).to_string()
 }
 
-/// Hides the password of `scheme://user:password@host` and secret-looking query parameters. A
-/// password may hold unescaped `/` and `@`, so it reaches to the last `@`.
-fn masked_url(value: &str) -> String {
-    let Some(start) = value.find("://").map(|i| i + 3) else {
-        return value.to_owned();
+/// Hides what is secret in a URL, a connection string or anything else that is written like one.
+fn masked_text(value: &str) -> String {
+    let (scheme, rest) = match value.find("://") {
+        Some(i) => value.split_at(i + 3),
+        None => ("", value),
     };
-    let (scheme, rest) = value.split_at(start);
-    let rest = match rest.rfind('@').map(|at| rest.split_at(at)) {
-        Some((userinfo, host)) => match userinfo.split_once(':') {
-            Some((user, _)) => format!("{user}:{MASK}{host}"),
-            None => rest.to_owned(),
-        },
-        None => rest.to_owned(),
-    };
-    format!("{scheme}{}", masked_query(&rest))
+    let is_web = scheme.ends_with("http://") || scheme.ends_with("https://");
+    format!("{scheme}{}", masked_pairs(&masked_userinfo(rest, is_web)))
 }
 
-fn masked_query(rest: &str) -> String {
-    let Some((path, query)) = rest.split_once('?') else {
+/// Hides the password of `user:password@host`. It may hold unescaped `/` and `@`, so it reaches to
+/// the last `@`. What stands alone before the `@` of a web address is a token.
+fn masked_userinfo(rest: &str, is_web: bool) -> String {
+    let Some((userinfo, host)) = rest.rfind('@').map(|at| rest.split_at(at)) else {
         return rest.to_owned();
     };
-    let masked: Vec<String> = query
-        .split('&')
-        .map(|pair| match pair.split_once('=') {
-            Some((key, _)) if is_secret_name(key) => format!("{key}={MASK}"),
-            _ => pair.to_owned(),
-        })
-        .collect();
-    format!("{path}?{}", masked.join("&"))
+    match userinfo.split_once(':') {
+        Some((user, _)) => format!("{user}:{MASK}{host}"),
+        None if is_web && !userinfo.contains('/') => format!("{MASK}{host}"),
+        None => rest.to_owned(),
+    }
+}
+
+/// Hides the values of pairs such as `password=x` and `properties=SESSION_TOKEN:x`.
+fn masked_pairs(text: &str) -> String {
+    let pieces = text.split_inclusive([' ', ';', '&', '?', ',', '\n', '\t']);
+    pieces.map(masked_pair).collect()
+}
+
+fn masked_pair(piece: &str) -> String {
+    let pair = piece.trim_end_matches([' ', ';', '&', '?', ',', '\n', '\t']);
+    match pair.split_once('=') {
+        Some((key, value)) if is_secret_name(key) || is_secret_name(value) => {
+            format!("{key}={MASK}{}", &piece[pair.len()..])
+        }
+        _ => piece.to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -113,6 +121,21 @@ mod tests {
                 "https://x.test/?access_token=********&a=1",
             ),
             ("mongodb://db/app", "mongodb://db/app"),
+            (
+                "mongodb://db/?authMechanismProperties=AWS_SESSION_TOKEN:x",
+                "mongodb://db/?authMechanismProperties=********",
+            ),
+            ("https://tok@x.test/a", "https://********@x.test/a"),
+            ("u:p@db:27017/app", "u:********@db:27017/app"),
+            (
+                "host=db password=s5 dbname=a",
+                "host=db password=******** dbname=a",
+            ),
+            (
+                "Server=db;Pwd=s5;Database=a",
+                "Server=db;Pwd=********;Database=a",
+            ),
+            ("mongodb://user@db/app", "mongodb://user@db/app"),
             ("plain text", "plain text"),
         ];
         for (value, shown) in cases {
@@ -122,7 +145,14 @@ mod tests {
 
     #[test]
     fn names_that_say_secret_hide_the_whole_value() {
-        for name in ["DB_PASSWORD", "aws_secret_access", "GITHUB_TOKEN", "ApiKey"] {
+        for name in [
+            "DB_PASSWORD",
+            "DB_PASS",
+            "MYSQL_PWD",
+            "aws_secret_access",
+            "GITHUB_TOKEN",
+            "ApiKey",
+        ] {
             assert_eq!(masked_value(name, "x"), MASK, "{name}");
         }
         assert_eq!(masked_value("ROOT_URL", "http://a.test"), "http://a.test");

@@ -89,7 +89,12 @@ fn to_ascii(text: &str) -> Result<String, InvalidHostname> {
 }
 
 fn is_label(label: &str) -> bool {
-    (1..=63).contains(&label.len()) && !label.starts_with('-') && !label.ends_with('-')
+    // Checked after the conversion: full-width characters become ASCII ones by it.
+    let allowed = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-';
+    label.bytes().all(allowed)
+        && (1..=63).contains(&label.len())
+        && !label.starts_with('-')
+        && !label.ends_with('-')
 }
 
 #[cfg(test)]
@@ -115,7 +120,15 @@ mod tests {
         ] {
             assert_eq!(parsed(bad), Err(InvalidHostname::BadCharacters), "{bad:?}");
         }
-        for bad in ["a..b", ".a", "-a.b", "a-.b", &"a".repeat(64)] {
+        for bad in [
+            "a..b",
+            ".a",
+            "-a.b",
+            "a-.b",
+            "＊.a",
+            "ａ；ｂ.test",
+            &"a".repeat(64),
+        ] {
             assert_eq!(parsed(bad), Err(InvalidHostname::BadLabel), "{bad:?}");
         }
         assert_eq!(parsed(""), Err(InvalidHostname::Empty));

@@ -29,8 +29,8 @@ impl ImageName {
             let message = format!("an image name has at most {MAX_LENGTH} characters");
             return Err(InvalidImageName(message));
         }
-        // A bare digest-like text would be taken for an image id by the engine.
-        if text.len() >= 12 && text.bytes().all(|c| c.is_ascii_hexdigit()) {
+        let is_id = text.len() == 64 && text.bytes().all(|c| c.is_ascii_hexdigit());
+        if is_id || text.starts_with("sha256:") {
             return Err(InvalidImageName("an image id is not an image name".into()));
         }
         text.parse::<Reference>()
@@ -98,6 +98,7 @@ mod tests {
             "localhost:5000/team/app:latest"
         );
         assert_eq!(name("app:1.2").with_tag(), "app:1.2");
+        assert_eq!(name("201406010001").with_tag(), "201406010001:latest");
     }
 
     #[test]
@@ -120,7 +121,8 @@ mod tests {
             "-a",
             "a:",
             &long,
-            "0123456789ab",
+            &"0123456789abcdef".repeat(4),
+            &format!("sha256:{}", "0123456789abcdef".repeat(4)),
         ] {
             assert!(ImageName::parse(bad).is_err(), "{bad:?}");
         }

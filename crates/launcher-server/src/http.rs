@@ -13,7 +13,10 @@ use launcher_core::Health;
 use serde_json::{Map, Value, json};
 use tokio::net::TcpListener;
 
-use crate::api::Api;
+use crate::{api::Api, origin};
+
+/// What a browser's console shows of a page that may not connect.
+const FOREIGN_PAGE: &str = "Web pages of other sites may not connect to the launcher.\n";
 
 /// Serves the control port until `stopped`, then finishes what is in flight.
 pub(crate) async fn serve(
@@ -42,6 +45,9 @@ async fn ddp(
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     mut request: Request,
 ) -> Response {
+    if !origin::is_trusted(request.headers()) {
+        return (StatusCode::FORBIDDEN, FOREIGN_PAGE).into_response();
+    }
     api.server().upgrade(&mut request, peer).map(Into::into)
 }
 

@@ -6,6 +6,7 @@ mod cmd;
 mod config;
 mod http;
 mod observer;
+mod origin;
 mod routes;
 
 use std::process::ExitCode;

@@ -9,7 +9,7 @@ use launcher_core::{
     store::SqliteStore,
 };
 use launcher_proxy::Proxy;
-use tokio::{net::TcpListener, signal::unix, time::timeout};
+use tokio::{net::TcpListener, signal::unix, task::JoinHandle, time::timeout};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
@@ -27,65 +27,118 @@ type AnyError = Box<dyn std::error::Error + Send + Sync>;
 const SHUTDOWN: Duration = Duration::from_secs(9);
 /// How long methods, and visitors' requests, may take to finish meanwhile.
 const IN_FLIGHT: Duration = Duration::from_secs(5);
+/// How long threads that cannot be interrupted are waited for at the very end.
+const LAST_THREADS: Duration = Duration::from_millis(200);
 
 /// Runs until SIGTERM or SIGINT.
 pub(crate) fn run(config: Config) -> Result<(), AnyError> {
     log_to_stderr(&config.log)?;
     install_crypto_provider();
-    tokio::runtime::Builder::new_multi_thread()
+    let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
-        .build()?
-        .block_on(serve(config))
+        .build()?;
+    let outcome = runtime.block_on(serve(config));
+    // The look-up of a name blocks a thread, and nothing can end it.
+    runtime.shutdown_timeout(LAST_THREADS);
+    outcome
 }
 
 async fn serve(config: Config) -> Result<(), AnyError> {
-    make_private_directory(&config.data_dir)?;
-    // Bound first: a second launcher on the same ports ends here, before it touches anything.
-    let control = bind(config.control).await?;
-    let visitors = bind(config.proxy).await?;
-    let store = Arc::new(SqliteStore::open(&config.data_dir).await?);
-    let engine = Arc::new(DockerEngine::new(config.docker_host.as_deref())?);
-
-    let (proxy, route_writer) = Proxy::new(proxy_config());
-    let (documents, publications) = api::collections();
-    let observer = Arc::new(Observers {
-        routes: Routes::new(route_writer),
-        documents,
-    });
-    let parts = Parts {
-        store,
-        engine,
-        observer,
+    let mut signals = Signals::new()?;
+    let server = tokio::select! {
+        started = Server::start(&config) => started?,
+        () = signals.any() => return Ok(()),
     };
-    let launcher = Arc::new(Launcher::start(parts, settings(&config)).await?);
-    let api = Api::new(
-        Arc::clone(&launcher),
-        publications,
-        config.http_forwarded_count,
-    );
-
-    let stop = CancellationToken::new();
-    let stopped = || stop.clone().cancelled_owned();
-    let proxy = tokio::spawn({
-        let stopped = stopped();
-        async move { proxy.run(visitors, stopped).await }
-    });
-    let control = tokio::spawn(http::serve(control, api.clone(), stopped()));
     tracing::info!("ready: {config}");
-
-    wait_for_signal().await?;
+    signals.any().await;
     tracing::info!("stopping; containers go on running");
-    stop.cancel();
-    let ending = async {
-        api.finish(IN_FLIGHT).await;
-        drop(tokio::join!(control, proxy));
-        launcher.shutdown().await;
-    };
-    if timeout(SHUTDOWN, ending).await.is_err() {
+    if timeout(SHUTDOWN, server.stop()).await.is_err() {
         tracing::warn!("not everything ended in time");
     }
     tracing::info!("stopped");
     Ok(())
+}
+
+/// All parts, running.
+struct Server {
+    launcher: Arc<Launcher>,
+    api: Api,
+    control: JoinHandle<()>,
+    proxy: JoinHandle<()>,
+    stop: CancellationToken,
+}
+
+impl Server {
+    async fn start(config: &Config) -> Result<Self, AnyError> {
+        make_private_directory(&config.data_dir)?;
+        // Bound first: a second launcher on the same ports ends here, before it touches anything.
+        let control = bind(config.control).await?;
+        let visitors = bind(config.proxy).await?;
+        let store = Arc::new(SqliteStore::open(&config.data_dir).await?);
+        let engine = Arc::new(DockerEngine::new(config.docker_host.as_deref())?);
+        let (proxy, route_writer) = Proxy::new(proxy_config());
+        let (documents, publications) = api::collections();
+        let observer = Arc::new(Observers {
+            routes: Routes::new(route_writer),
+            documents,
+        });
+        let parts = Parts {
+            store,
+            engine,
+            observer,
+        };
+        let launcher = Arc::new(Launcher::start(parts, settings(config)).await?);
+        let api = Api::new(
+            Arc::clone(&launcher),
+            publications,
+            config.http_forwarded_count,
+        );
+
+        let stop = CancellationToken::new();
+        let stopped = stop.clone().cancelled_owned();
+        let proxy = tokio::spawn(async move { proxy.run(visitors, stopped).await });
+        let stopped = stop.clone().cancelled_owned();
+        let control = tokio::spawn(http::serve(control, api.clone(), stopped));
+        Ok(Self {
+            launcher,
+            api,
+            control,
+            proxy,
+            stop,
+        })
+    }
+
+    /// Takes nothing new, finishes what is in flight, and leaves the containers running.
+    async fn stop(self) {
+        self.stop.cancel();
+        self.api.finish(IN_FLIGHT).await;
+        drop(tokio::join!(self.control, self.proxy));
+        self.launcher.shutdown().await;
+    }
+}
+
+/// What asks the launcher to end.
+struct Signals {
+    terminate: unix::Signal,
+    interrupt: unix::Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self, AnyError> {
+        let terminate = unix::signal(unix::SignalKind::terminate())?;
+        let interrupt = unix::signal(unix::SignalKind::interrupt())?;
+        Ok(Self {
+            terminate,
+            interrupt,
+        })
+    }
+
+    async fn any(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
 }
 
 fn settings(config: &Config) -> Settings {
@@ -133,14 +186,4 @@ fn make_private_directory(path: &Path) -> Result<(), AnyError> {
 async fn bind(address: std::net::SocketAddr) -> Result<TcpListener, AnyError> {
     let bound = TcpListener::bind(address).await;
     bound.map_err(|e| format!("{address} cannot be listened on: {e}").into())
-}
-
-async fn wait_for_signal() -> Result<(), AnyError> {
-    let mut terminate = unix::signal(unix::SignalKind::terminate())?;
-    let mut interrupt = unix::signal(unix::SignalKind::interrupt())?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
-    Ok(())
 }
