@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, it } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { dockerfile, meteorBundle, meteorBundleWith, tar } from './support/archives.js';
-import { added, buildLabel, buildRemains, image } from './support/docker.js';
+import { added, buildLabel, buildRemains, docker, image } from './support/docker.js';
 import { freePort } from './support/ports.js';
 import { until } from './support/until.js';
 import { World, appImage, imagePrefix, refused } from './support/world.js';
@@ -120,6 +120,14 @@ describe('building images', () => {
       name = `wrong-${++count}`;
     });
 
+    // An image that somebody else made before, with nothing but an id.
+    async function unnamedImage(label) {
+      const container = await docker('create', appImage);
+      const id = await docker('commit', '--change', `LABEL other=${label}`, container);
+      await docker('rm', container);
+      return id;
+    }
+
     async function leavesNothing() {
       const nothing = { builds: [], containers: [], files: [], documents: [] };
       let left;
@@ -167,6 +175,10 @@ describe('building images', () => {
       'a device': [bytes(() => tar([{ name: 'Dockerfile', body: 'FROM scratch\nCOPY Dockerfile /\n' }, { name: 'null', type: '3' }])), 500],
       'a Dockerfile that Docker cannot read': [bytes(() => dockerfile('FRUM scratch\n')), 500],
       'a Dockerfile whose step fails': [bytes(() => dockerfile(`FROM ${appImage}\nLABEL ${buildLabel}\nRUN echo before\nRUN exit 7\n`)), 500],
+      'a Dockerfile whose second stage fails': [
+        bytes(() => dockerfile(`FROM ${appImage} AS one\nLABEL ${buildLabel}\nRUN echo one > /tmp/one\nFROM ${appImage}\nLABEL ${buildLabel}\nRUN exit 7\n`)),
+        500,
+      ],
       'a base image that does not exist': [bytes(() => dockerfile(`FROM ${imagePrefix}not-there:at-all\n`)), 500],
       'a bundle whose star.json is not JSON': [bytes(() => meteorBundleWith({ 'bundle/star.json': '{' })), 500],
       'a bundle without its main.js': [
@@ -185,6 +197,20 @@ describe('building images', () => {
         await leavesNothing();
       });
     }
+
+    it("but not the base of a failed build, though it has no name and a program prints others' ids", async () => {
+      const base = await unnamedImage(`base-${name}`);
+      const other = await unnamedImage(`other-${name}`);
+      try {
+        const printed = `RUN echo ' ---> ${other.slice(7, 19)}'`;
+        const url = server.serve('by-id.tar', dockerfile(`FROM ${base.slice(7)}\nLABEL ${buildLabel}\n${printed}\nRUN exit 7\n`));
+        await refused(build(name, url), 500);
+        assert.ok((await image(base)) && (await image(other)));
+      } finally {
+        await docker('rmi', '--force', base, other);
+      }
+      await leavesNothing();
+    });
 
     it('says what failed in a build, and which build', async () => {
       const url = server.serve('seven.tar', dockerfile(`FROM ${appImage}\nLABEL ${buildLabel}\nRUN exit 7\n`));

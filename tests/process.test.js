@@ -1,6 +1,6 @@
 // The binary as a process: starting, health, ending, and what it refuses to do.
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
@@ -8,10 +8,16 @@ import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import { promisify } from 'node:util';
+import { dockerfile } from './support/archives.js';
+import { Ddp } from './support/ddp.js';
+import { added, buildLabel, buildRemains } from './support/docker.js';
 import { freePort } from './support/ports.js';
 import { EngineRelay } from './support/relay.js';
 import { until, within } from './support/until.js';
-import { World } from './support/world.js';
+import { World, imagePrefix, refused } from './support/world.js';
+
+const run = promisify(execFile);
 
 describe('the launcher as a process', () => {
   let world;
@@ -64,6 +70,35 @@ describe('the launcher as a process', () => {
     await app.call('remove');
   });
 
+  it('on SIGTERM in the middle of a build ends all the same, and the next start clears the build away', async () => {
+    const url = world.archives.serve('long.tar', dockerfile(`FROM ${await world.app()}\nLABEL ${buildLabel}\nRUN sleep 600\n`));
+    const before = await buildRemains();
+    const building = world.ddp.call('buildImageIfNotExist', `${imagePrefix}long`, url).catch((error) => error);
+    await until(async () => added(before, await buildRemains()).length > 0, 'the build to be under way');
+    const asked = process.hrtime.bigint();
+    assert.deepEqual(await world.signal('SIGTERM'), [0, null]);
+    assert.ok(process.hrtime.bigint() - asked < 10_000_000_000n);
+    await building;
+    await world.startLauncher();
+    await until(async () => added(before, await buildRemains()).length === 0, 'the build to be cleared away');
+    await until(() => world.imageDocuments(`${imagePrefix}long`).length === 0, 'its document to go');
+  });
+
+  it('ends on SIGTERM while a name is looked up that nobody answers for', async () => {
+    const building = world.ddp.call('buildImageIfNotExist', `${imagePrefix}nowhere`, 'http://nowhere.invalid/a.tar').catch((error) => error);
+    const asked = process.hrtime.bigint();
+    assert.deepEqual(await world.signal('SIGTERM'), [0, null]);
+    assert.ok(process.hrtime.bigint() - asked < 10_000_000_000n);
+    await building;
+    await world.startLauncher();
+  });
+
+  it('lets programs and local pages connect, but no page of another site', async () => {
+    const connected = (origin) => Ddp.connect(world.url, origin ? { origin } : {}).then((ddp) => ddp.close().then(() => true), () => false);
+    for (const origin of [undefined, `http://127.0.0.1:${world.port}`, 'http://localhost:3000']) assert.equal(await connected(origin), true, origin);
+    for (const origin of ['https://evil.test', 'null', 'http://app.localhost']) assert.equal(await connected(origin), false, origin);
+  });
+
   it('does not take over a data directory that another launcher uses', async () => {
     const { code, said } = await serve(['--port', String(await freePort()), '--proxy-listen', `127.0.0.1:${await freePort()}`, '--data-dir', world.dataDir]);
     assert.notEqual(code, 0);
@@ -95,6 +130,39 @@ describe('the launcher refuses to start', () => {
     const { code, said } = await serve(['--no-such-flag']);
     assert.notEqual(code, 0);
     assert.match(said, /no-such-flag/);
+  });
+});
+
+describe('on a full disk', () => {
+  let world, disk;
+
+  // A disk of its own: small, and in memory.
+  before(async () => {
+    disk = await mkdtemp(join(tmpdir(), 'meteor-launcher-disk-'));
+    await run('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', disk]);
+    world = await World.start({ dataDir: join(disk, 'data') });
+  });
+  after(async () => {
+    await world?.close();
+    await run('umount', [disk]);
+    await rm(disk, { recursive: true });
+  });
+
+  it('methods that must write fail clearly, health says so, what runs is routed, and all is well when there is room', async () => {
+    const app = await world.launch('before', { hostname: 'before.test' });
+    const filler = join(disk, 'filler');
+    await run('dd', ['if=/dev/zero', `of=${filler}`, 'bs=4096']).catch(() => {});
+
+    let answer;
+    await until(async () => (answer = await world.health()).status === 503, () => `503; it says ${answer.text}`);
+    assert.equal(answer.json().store.writable, false);
+    await refused(world.ddp.call('addHostname', app.id, 'more.test'), 500, /store/);
+    await app.get('/').expect(200);
+
+    await rm(filler);
+    await until(async () => (await world.health()).status === 200, 'health to return');
+    assert.equal(await world.ddp.call('addHostname', app.id, 'more.test'), true);
+    await app.call('remove');
   });
 });
 

@@ -32,10 +32,10 @@ const worlds = new Set();
 export const required = { mongoUrl: 'mongodb://app:hunter2@db.test:27017/app', rootUrl: 'http://app.test' };
 
 export class World {
-  /** Starts a launcher and waits until it is healthy. `flags` and `env` are added to what it needs. */
-  static async start({ flags = [], env = {} } = {}) {
+  /** Starts a launcher and waits until it is healthy. `flags` and `env` are added to what it needs; `dataDir` may lie elsewhere. */
+  static async start({ flags = [], env = {}, dataDir } = {}) {
     const folder = await mkdtemp(join(tmpdir(), 'meteor-launcher-world-'));
-    const world = new World(folder, flags, env);
+    const world = new World(folder, flags, env, dataDir);
     worlds.add(world);
     await mkdir(world.temporary);
     world.port = await freePort();
@@ -53,11 +53,11 @@ export class World {
   #instances = new Set();
   #log;
 
-  constructor(folder, flags, env) {
+  constructor(folder, flags, env, dataDir = join(folder, 'data')) {
     this.folder = folder;
     this.flags = flags;
     this.env = env;
-    this.dataDir = join(folder, 'data');
+    this.dataDir = dataDir;
     this.temporary = join(folder, 'tmp');
     this.launcher = null;
     this.ddp = null;
