@@ -97,7 +97,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
                 () = alarm.as_mut(), if deadline.is_some() => {
                     self.session.handle_timeout(Instant::now());
                 }
-                () = stop.cancelled() => self.session.close(),
+                () = stop.cancelled() => {
+                    self.obey_all();
+                    self.session.close();
+                }
             }
         }
     }
@@ -114,7 +117,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
                     random_seed,
                 } => {
                     if let Some(method) = self.handlers.method(&name) {
-                        method.start(&self.connection, call, name, params, random_seed);
+                        let calls = &self.handlers.calls;
+                        method.start(&self.connection, call, name, params, random_seed, calls);
                     }
                 }
                 Event::Subscribe {
@@ -143,6 +147,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             let Ok(command) = self.commands.try_recv() else {
                 return;
             };
+            self.obey(command);
+        }
+    }
+
+    /// What was said before the end is heard.
+    fn obey_all(&mut self) {
+        while let Ok(command) = self.commands.try_recv() {
             self.obey(command);
         }
     }

@@ -1,6 +1,7 @@
 use std::collections::HashMap;
 
 use ddp_protocol::session::Names;
+use tokio_util::task::TaskTracker;
 
 use crate::method::Method;
 use crate::publication::Publisher;
@@ -10,6 +11,8 @@ use crate::publication::Publisher;
 pub(crate) struct Handlers {
     pub(crate) methods: HashMap<String, Method>,
     pub(crate) publishers: HashMap<String, Publisher>,
+    /// Method calls that run, until their results are on the way to their sessions.
+    pub(crate) calls: TaskTracker,
 }
 
 impl Handlers {

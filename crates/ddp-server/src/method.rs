@@ -5,6 +5,7 @@ use std::sync::Arc;
 use ddp_protocol::Error;
 use ddp_protocol::ejson::{Fields, Value};
 use ddp_protocol::session::{CallKey, Work};
+use tokio_util::task::TaskTracker;
 
 use crate::command::Command;
 use crate::connection::Connection;
@@ -130,10 +131,11 @@ impl Method {
         name: String,
         params: Vec<Value>,
         random_seed: Option<String>,
+        calls: &TaskTracker,
     ) {
         let handler = Arc::clone(&self.0);
         let connection = connection.clone();
-        tokio::spawn(async move {
+        calls.spawn(async move {
             let context = MethodContext {
                 connection: connection.clone(),
                 call,

@@ -82,6 +82,13 @@ impl Server {
         self.0.sessions.len()
     }
 
+    /// Waits until no method runs. The answers of those that ran are sent before
+    /// [`shutdown`](Self::shutdown), called after this, closes their sessions.
+    pub async fn calls_ended(&self) {
+        self.0.handlers.calls.close();
+        self.0.handlers.calls.wait().await;
+    }
+
     /// Closes all sessions, takes no new ones, and waits until all have ended. That takes up to
     /// `close_timeout` where a client does not answer.
     pub async fn shutdown(&self) {

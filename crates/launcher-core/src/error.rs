@@ -35,6 +35,9 @@ pub enum Error {
     /// A wish could not be carried out; the text says why.
     #[error("{0}")]
     NotCarriedOut(String),
+    /// A wish was recorded but could not be carried out yet.
+    #[error("{0}; the launcher keeps trying")]
+    NotYet(String),
     /// Another caller wished something else before this was carried out.
     #[error("the app instance with ID {0} was asked to do something else before this was done")]
     Superseded(String),

@@ -33,6 +33,12 @@ impl ImageName {
         if is_id || text.starts_with("sha256:") {
             return Err(InvalidImageName("an image id is not an image name".into()));
         }
+        // The engine takes what stands before a slash for a registry only if it looks like one.
+        let first = text.split_once('/').map_or("", |(first, _)| first);
+        let is_registry = first.contains(['.', ':']) || first == "localhost";
+        if !is_registry && first.bytes().any(|c| c.is_ascii_uppercase()) {
+            return Err(InvalidImageName("repository name must be lowercase".into()));
+        }
         text.parse::<Reference>()
             .map(|_| Self(text.to_owned()))
             .map_err(|e| InvalidImageName(e.to_string()))

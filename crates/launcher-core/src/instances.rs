@@ -51,8 +51,8 @@ pub(crate) enum Wish {
 pub(crate) enum Goal {
     /// The wish with this number has been carried out, or a later one that agrees with it.
     Wish(u64, Wanted),
-    /// The record is gone.
-    Gone,
+    /// The record is gone, as this wish has it.
+    Gone(u64),
 }
 
 impl Instances {
@@ -147,7 +147,7 @@ impl Instances {
         let record = entered.await?;
         self.wake(id);
         Ok(match wish {
-            Wish::Remove => Goal::Gone,
+            Wish::Remove => Goal::Gone(record.wish),
             _ => Goal::Wish(record.wish, record.wanted.clone()),
         })
     }
@@ -245,7 +245,7 @@ impl Instances {
     fn overdue(&self, id: &str, deadline: Duration) -> Error {
         let failure = self.view(id).ok().and_then(|view| view.observed.failure);
         failure.map_or(Error::Deadline(deadline), |failure| {
-            Error::NotCarriedOut(failure.message)
+            Error::NotYet(failure.message)
         })
     }
 
@@ -375,27 +375,31 @@ fn is_ending(view: &InstanceView) -> bool {
 
 fn gone(id: &str, goal: &Goal) -> Result<(), Error> {
     match goal {
-        Goal::Gone => Ok(()),
+        Goal::Gone(_) => Ok(()),
         Goal::Wish(..) => Err(Error::NoSuchInstance(id.to_owned())),
     }
 }
 
-/// Whether a goal is reached, or can no longer be.
+/// Whether a goal is reached, or can no longer be, or not yet.
 fn judge(view: &InstanceView, goal: &Goal) -> Option<Result<(), Error>> {
-    let Goal::Wish(wish, wanted) = goal else {
-        return None;
+    let failed_since = |wish: u64| {
+        let failure = view
+            .observed
+            .failure
+            .as_ref()
+            .filter(|failure| failure.wish >= wish);
+        failure.map(|failure| Err(Error::NotYet(failure.message.clone())))
+    };
+    let (wish, wanted) = match goal {
+        Goal::Gone(wish) => return failed_since(*wish),
+        Goal::Wish(wish, wanted) => (*wish, wanted),
     };
     let id = || view.record.id.clone();
     let agrees = view.record.wanted.agrees_with(wanted);
-    let failure = view
-        .observed
-        .failure
-        .as_ref()
-        .filter(|failure| failure.wish >= *wish);
     match view.observed.carried_out {
-        done if done == *wish || (done > *wish && agrees) => Some(Ok(())),
+        done if done == wish || (done > wish && agrees) => Some(Ok(())),
         _ if view.record.wanted == Wanted::Removed => Some(Err(Error::NoSuchInstance(id()))),
         _ if !agrees => Some(Err(Error::Superseded(id()))),
-        _ => failure.map(|failure| Err(Error::NotCarriedOut(failure.message.clone()))),
+        _ => failed_since(wish),
     }
 }

@@ -204,7 +204,7 @@ impl Launcher {
             Err(Error::NoSuchInstance(_)) => return Err(removed_meanwhile()),
             Err(error) => {
                 self.take_back(&id).await;
-                return Err(error);
+                return Err(given_up(error));
             }
         }
         self.list_image(&image).await;
@@ -250,13 +250,13 @@ impl Launcher {
     /// [`Error::NoSuchInstance`]; [`Error::Deadline`] when the engine does not let go of it, which is
     /// then tried for as long as it takes.
     pub async fn remove_instance(&self, id: &str) -> Result<(), Error> {
-        match self.instances.wish(id, Wish::Remove).await {
-            Ok(_) => {}
+        let goal = match self.instances.wish(id, Wish::Remove).await {
+            Ok(goal) => goal,
             // Somebody else is removing it already: wait together.
-            Err(Error::NoSuchInstance(_)) if self.instances.view(id).is_ok() => {}
+            Err(Error::NoSuchInstance(_)) => Goal::Gone(self.instances.view(id)?.record.wish),
             Err(error) => return Err(error),
-        }
-        self.instances.reached(id, &Goal::Gone, WISH).await
+        };
+        self.instances.reached(id, &goal, WISH).await
     }
 
     /// The engine's own description of the instance's container, its secret variables masked.
@@ -320,9 +320,7 @@ impl Launcher {
         let removal = timeout(CLEAN_UP, self.remove_instance(id)).await;
         match removal {
             Ok(Ok(()) | Err(Error::NoSuchInstance(_))) => {}
-            other => {
-                tracing::warn!(instance = %id, ?other, "a failed launch is still being removed");
-            }
+            _ => tracing::warn!(instance = %id, "a failed launch is still being removed"),
         }
     }
 
@@ -336,6 +334,14 @@ impl Launcher {
         if let Err(error) = noted {
             tracing::warn!(image = %name, %error, "the image could not be listed");
         }
+    }
+}
+
+/// A launch that failed is taken back, so nobody keeps trying.
+fn given_up(error: Error) -> Error {
+    match error {
+        Error::NotYet(message) => Error::NotCarriedOut(message),
+        error => error,
     }
 }
 

@@ -381,7 +381,10 @@ async fn an_engine_that_is_away_fails_wishes_clearly_and_they_are_caught_up() {
     let id = world.launcher.launch(options("app", &[])).await.unwrap();
     world.engine.fail("containers");
     let error = world.launcher.stop_instance(&id).await.unwrap_err();
-    assert_eq!(error.to_string(), "the Docker engine cannot be reached");
+    assert_eq!(
+        error.to_string(),
+        "the Docker engine cannot be reached: told to fail; the launcher keeps trying"
+    );
     world.engine.heal();
     world
         .until("it is stopped", |w| {

@@ -23,7 +23,7 @@ const IMAGES_PAUSE: Duration = Duration::from_millis(500);
 pub(crate) async fn list_images(shared: Arc<Shared>, due: Arc<Notify>) {
     loop {
         if let Err(error) = shared.images.refresh().await {
-            tracing::warn!(%error, "the images cannot be listed");
+            tracing::debug!(%error, "the images cannot be listed");
         }
         sleep(IMAGES_PAUSE).await;
         drop(timeout(EVERY, due.notified()).await);
@@ -45,7 +45,7 @@ async fn list(shared: &Shared, strangers: &mut HashSet<String>) {
     let containers = match shared.engine.containers(&shared.launcher_id, None).await {
         Ok(containers) => containers,
         Err(error) => {
-            tracing::warn!(%error, "the containers cannot be listed");
+            tracing::debug!(%error, "the containers cannot be listed");
             return;
         }
     };

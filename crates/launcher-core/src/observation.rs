@@ -78,6 +78,7 @@ mod tests {
             state: ContainerState::Running,
             started_at: Some(at(started)),
             finished_at: None,
+            exit_code: None,
             host_port: Some(port),
             stop_signal: "SIGTERM".into(),
             created_at: at(1),

@@ -47,8 +47,13 @@ impl Memory {
         };
     }
 
-    /// Takes over what a look shows.
-    pub fn notice(&mut self, containers: &[Container], now: Instant) {
+    /// Takes over what a look shows. Returns the container if it shows the end of a run for the first
+    /// time.
+    pub fn notice<'a>(
+        &mut self,
+        containers: &'a [Container],
+        now: Instant,
+    ) -> Option<&'a Container> {
         let container = current(containers);
         if container.is_none_or(|c| !is_running(c)) {
             self.asked_to_end = None;
@@ -56,14 +61,13 @@ impl Memory {
         if container.is_some_and(was_stable) {
             self.restarts = 0;
         }
-        let ended = container.filter(|c| c.state == ContainerState::Exited);
-        let known = self.ended.as_ref().map(|(run, _)| run);
-        if let Some(run) = ended
-            .and_then(Container::run)
-            .filter(|run| Some(run) != known)
-        {
-            self.ended = Some((run, now));
+        let ended = container.filter(|c| c.state == ContainerState::Exited)?;
+        let (run, known) = (ended.run()?, self.ended.as_ref().map(|(run, _)| run));
+        if known == Some(&run) {
+            return None;
         }
+        self.ended = Some((run, now));
+        Some(ended)
     }
 }
 
@@ -238,6 +242,7 @@ mod tests {
             state,
             started_at: (started > 0).then(|| at(started)),
             finished_at: (state == ContainerState::Exited).then(|| at(started + 1)),
+            exit_code: None,
             host_port: None,
             stop_signal: "SIGTERM".into(),
             created_at: at(1),

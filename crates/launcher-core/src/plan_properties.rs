@@ -119,6 +119,7 @@ fn container(
         state,
         started_at: started,
         finished_at: finished,
+        exit_code: None,
         host_port: None,
         stop_signal: "SIGTERM".into(),
         created_at: started.unwrap_or(Timestamp::UNIX_EPOCH),

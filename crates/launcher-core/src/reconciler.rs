@@ -137,11 +137,22 @@ impl Reconciler {
 }
 
 async fn subscribed(shared: Arc<Shared>, mut pause: Duration) -> Happening {
+    let mut reported = None;
     loop {
         sleep(pause).await;
         match shared.engine.events(&shared.launcher_id).await {
-            Ok(events) => return Happening::EventsBack(events),
-            Err(error) => tracing::warn!(%error, "no events from the Docker engine"),
+            Ok(events) => {
+                if reported.is_some() {
+                    tracing::info!("the Docker engine is back");
+                }
+                return Happening::EventsBack(events);
+            }
+            // Said once, and again when it is something else.
+            Err(error) if reported.as_ref() != Some(&error) => {
+                tracing::warn!(%error, "no events from the Docker engine; trying again");
+                reported = Some(error);
+            }
+            Err(_) => {}
         }
         pause = (pause * 2).clamp(SHORTEST_PAUSE, LONGEST_PAUSE);
     }

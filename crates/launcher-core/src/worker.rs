@@ -109,7 +109,9 @@ impl Worker {
 
     /// Enters what was seen, before anything is done about it.
     fn tell(&mut self, sight: &Sight) {
-        self.memory.notice(&sight.containers, Instant::now());
+        if let Some(container) = self.memory.notice(&sight.containers, Instant::now()) {
+            tracing::info!(instance = %self.id, exit_code = container.exit_code, "ended");
+        }
         self.shared.instances.see(&self.id, &sight.containers);
     }
 
@@ -184,6 +186,13 @@ impl Worker {
         if let Ok(sight) = self.look(view).await {
             self.tell(&sight);
         }
+        let port = self
+            .shared
+            .instances
+            .view(&self.id)
+            .ok()
+            .and_then(|view| view.observed.port);
+        tracing::info!(instance = %self.id, image = %view.record.image, port, "started");
         self.carried_out(view);
     }
 
@@ -204,7 +213,7 @@ impl Worker {
 
     /// Says that the engine cannot be asked, and waits before asking again.
     async fn blind(&self, view: &InstanceView, error: &EngineError) {
-        tracing::warn!(instance = %self.id, %error, "the container cannot be looked at");
+        tracing::debug!(instance = %self.id, %error, "the container cannot be looked at");
         self.tell_failure(view, error.to_string());
         drop(timeout(BLIND, self.wake.notified()).await);
     }

@@ -1,7 +1,10 @@
 //! Rules of the house that a compiler does not check: which crate may look at which, where a
 //! library may be named, and that the documents tell of everything there is.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot read the sources has failed")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that cannot read the sources has failed"
+)]
 
 use std::{
     collections::BTreeMap,

@@ -75,7 +75,13 @@ impl DockerEngine {
             let docker = Docker::connect_with_host(&self.host)?;
             Ok(docker.negotiate_version().await?)
         };
-        self.docker.get_or_try_init(connect).await
+        let at = |error| match error {
+            EngineError::Unreachable(why) => {
+                EngineError::Unreachable(format!("{why} ({})", self.host))
+            }
+            error => error,
+        };
+        self.docker.get_or_try_init(connect).await.map_err(at)
     }
 
     /// One container; `None` when it vanished between listing and asking.
@@ -295,13 +301,24 @@ impl From<DockerError> for EngineError {
             DockerError::DockerResponseServerError { message, .. } => Self::Failed(message),
             DockerError::DockerStreamError { error } => Self::Failed(error),
             DockerError::RequestTimeoutError => Self::Deadline("answer"),
+            DockerError::SocketNotFoundError(path) => {
+                Self::Unreachable(format!("there is no socket {path}"))
+            }
             DockerError::HyperLegacyError { .. }
             | DockerError::HyperResponseError { .. }
-            | DockerError::SocketNotFoundError(_)
-            | DockerError::IOError { .. } => Self::Unreachable,
+            | DockerError::IOError { .. } => Self::Unreachable(innermost(&error)),
             other => Self::Failed(other.to_string()),
         }
     }
+}
+
+/// The cause of all causes, which is the one that the operating system tells.
+pub(super) fn innermost(error: &dyn std::error::Error) -> String {
+    let mut error = error;
+    while let Some(source) = error.source() {
+        error = source;
+    }
+    error.to_string()
 }
 
 /// Whether the launcher made this container. Images made from an app's container inherit its labels,
@@ -376,6 +393,7 @@ fn container(answer: ContainerInspectResponse) -> Container {
         state: container_state(running, state.status),
         started_at: time(state.started_at.as_deref()),
         finished_at: time(state.finished_at.as_deref()),
+        exit_code: state.exit_code.filter(|_| !running),
         host_port: running.then(|| host_port(ports)).flatten(),
         stop_signal: config.stop_signal.unwrap_or_else(|| "SIGTERM".into()),
         created_at: time(answer.created.as_deref()).unwrap_or(Timestamp::UNIX_EPOCH),

@@ -13,7 +13,7 @@ use tokio::{
 use tokio_util::task::AbortOnDropHandle;
 use url::Url;
 
-use super::EngineError;
+use super::{EngineError, docker::innermost};
 
 /// Longest description that is read, in bytes; a usual one has 10 KB.
 const MAX_ANSWER: usize = 4 * 1024 * 1024;
@@ -73,6 +73,6 @@ fn understood(status: StatusCode, body: &[u8]) -> Result<Value, EngineError> {
     }
 }
 
-fn unreachable<E>(_: E) -> EngineError {
-    EngineError::Unreachable
+fn unreachable(error: impl std::error::Error) -> EngineError {
+    EngineError::Unreachable(innermost(&error))
 }

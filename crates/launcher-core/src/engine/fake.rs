@@ -156,7 +156,7 @@ impl Engine for FakeEngine {
         instance: Option<&str>,
     ) -> Result<Vec<Container>, EngineError> {
         if self.state.lock().failing.contains("containers") {
-            return Err(EngineError::Unreachable);
+            return Err(EngineError::Unreachable("told to fail".into()));
         }
         let state = self.state.lock();
         let own = state.containers.values().filter(|made| made.owner == owner);
@@ -285,6 +285,7 @@ fn created(spec: &ContainerSpec) -> Container {
         state: ContainerState::Created,
         started_at: None,
         finished_at: None,
+        exit_code: None,
         host_port: None,
         stop_signal: "SIGTERM".into(),
         created_at: Timestamp::now(),

@@ -101,6 +101,8 @@ pub struct Container {
     pub started_at: Option<Timestamp>,
     /// When it last ended, if ever.
     pub finished_at: Option<Timestamp>,
+    /// With which code it last ended, if it has.
+    pub exit_code: Option<i64>,
     /// Port on the host that leads to the app, while it runs.
     pub host_port: Option<u16>,
     /// The signal that asks its program to end.
@@ -218,9 +220,9 @@ pub enum BuildOutput<'a> {
 /// Why the engine did not do something.
 #[derive(Clone, Debug, Error, Eq, PartialEq)]
 pub enum EngineError {
-    /// Nobody answers at its address.
-    #[error("the Docker engine cannot be reached")]
-    Unreachable,
+    /// Nobody answers at its address; what the operating system says of it.
+    #[error("the Docker engine cannot be reached: {0}")]
+    Unreachable(String),
     /// It did not answer in time.
     #[error("the Docker engine did not {0} in time")]
     Deadline(&'static str),

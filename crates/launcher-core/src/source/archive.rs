@@ -146,7 +146,6 @@ impl Scan {
             scan.take_hints(&path, &entry.kind);
             scan.capture(path, &entry, reader)?;
         }
-        scan.tree.check_links()?;
         Ok(scan)
     }
 
@@ -189,11 +188,16 @@ impl Scan {
         if self.tree.is_empty() {
             return Err(SourceError::Empty);
         }
-        if self.tree.has_file("Dockerfile") {
+        let has_dockerfile = self.tree.has_file("Dockerfile");
+        let root = if has_dockerfile { None } else { bundle::find_root(&self.tree) };
+        let can_be_spared =
+            |path: &str| root.is_some_and(|root| bundle::is_made_by_node_gyp(root, path));
+        let left_out = self.tree.check_links(can_be_spared)?;
+        if has_dockerfile {
             return Ok(Found::Dockerfile);
         }
-        if let Some(root) = bundle::find_root(&self.tree) {
-            let bundle = Bundle::read(&self, root, architecture)?;
+        if let Some(root) = root {
+            let bundle = Bundle::read(&self, root, architecture)?.without(left_out);
             return Ok(Found::MeteorBundle(Box::new(bundle)));
         }
         if self.meteor_source {

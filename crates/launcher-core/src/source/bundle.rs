@@ -3,13 +3,13 @@
 //! The layout is that of `meteor build` (Meteor's `tools/isobuild/bundler.js`), whose archives hold
 //! one folder `bundle/`. An archive made inside that folder is understood as well.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use serde_json::{Map, Value};
 
 use super::archive::Scan;
 use super::dockerfile::Recipe;
-use super::error::SourceError;
+use super::error::{SourceError, shown};
 use super::npm;
 use super::star::{BundleInfo, Star};
 use super::tree::Tree;
@@ -48,6 +48,8 @@ pub(super) struct Bundle {
     pub(super) root: &'static str,
     /// New content of files, by their path in the archive.
     pub(super) replaced: HashMap<String, Vec<u8>>,
+    /// Links that do not get into the context, by their path in the archive.
+    pub(super) left_out: BTreeSet<String>,
     pub(super) notes: Vec<String>,
 }
 
@@ -64,6 +66,17 @@ pub(super) fn find_root(tree: &Tree) -> Option<&'static str> {
         has(STAR_JSON) || has(PACKAGE_JSON) || has("programs/server/boot.js")
     };
     ["bundle/", ""].into_iter().find(is_bundle)
+}
+
+/// Whether this is the place of a link that node-gyp (9 and later, `lib/configure.js`) makes to the
+/// machine's Python beside every module that it compiles, and which `meteor build` copies as it is.
+///
+/// Nothing needs it when the app runs, and node-gyp makes it anew when it compiles again.
+pub(super) fn is_made_by_node_gyp(root: &str, path: &str) -> bool {
+    let inside = path.strip_prefix(root).unwrap_or_default();
+    let folder = inside.rsplit_once('/').map_or("", |(folder, _)| folder);
+    let module = folder.strip_suffix("/build/node_gyp_bins");
+    module.is_some_and(|module| module.split('/').any(|part| part == "node_modules"))
 }
 
 impl Bundle {
@@ -96,6 +109,7 @@ impl Bundle {
             recipe: Recipe::Carried,
             root,
             replaced: HashMap::new(),
+            left_out: BTreeSet::new(),
             notes: Vec::new(),
         };
         if !carries_node_modules {
@@ -104,6 +118,20 @@ impl Bundle {
         }
         bundle.note_what_is_done(&files);
         Ok(bundle)
+    }
+
+    /// The same bundle, from whose context these links are missing.
+    pub(super) fn without(mut self, links: BTreeSet<String>) -> Self {
+        if let Some(first) = links.first() {
+            self.notes.push(format!(
+                "links of node-gyp that lead out of the archive are left out: {}, the first is {}; \
+                 npm rebuild makes them anew",
+                links.len(),
+                shown(first)
+            ));
+        }
+        self.left_out = links;
+        self
     }
 
     fn replace_remote_packages(

@@ -1,6 +1,6 @@
 //! Packs an archive anew as the context that an engine builds from.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::pin::Pin;
@@ -52,6 +52,8 @@ pub(super) struct Repacker {
     added: Vec<(&'static str, Vec<u8>)>,
     /// New content of files, by their path in the archive.
     replaced: HashMap<String, Vec<u8>>,
+    /// What does not get into the context, by its path in the archive.
+    left_out: BTreeSet<String>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -64,13 +66,13 @@ enum Layout {
 
 impl Repacker {
     pub(super) fn dockerfile(archive: File, limits: Limits) -> Self {
-        let (added, replaced) = (Vec::new(), HashMap::new());
         Self {
             archive,
             limits,
             layout: Layout::AsIs,
-            added,
-            replaced,
+            added: Vec::new(),
+            replaced: HashMap::new(),
+            left_out: BTreeSet::new(),
         }
     }
 
@@ -82,6 +84,7 @@ impl Repacker {
             layout: Layout::Bundle { root: bundle.root },
             added: vec![(DOCKERFILE, text.into_bytes())],
             replaced: bundle.replaced,
+            left_out: bundle.left_out,
         }
     }
 
@@ -111,6 +114,9 @@ impl Repacker {
         let mut reader = archive::open(&self.archive, &self.limits, never)?;
         while let Some(entry) = reader.next_entry()? {
             let path = clean(&entry.path)?;
+            if self.left_out.contains(&path) {
+                continue;
+            }
             if let Some(place) = self.layout.place(&path) {
                 self.append(&mut context, &path, &place, &entry, &mut reader)?;
             }

@@ -215,6 +215,12 @@ pub(super) fn shown(text: &str) -> String {
     format!("{short:?}")
 }
 
+/// A foreign text that is short and trusted to be prose (a library's error, say), on one line.
+pub(super) fn printable(text: &str) -> String {
+    let plain = |c: char| if c.is_control() { '\u{fffd}' } else { c };
+    text.chars().take(SHOWN_CHARS).map(plain).collect()
+}
+
 fn of_expected(expected: Option<u64>) -> String {
     expected.map_or_else(String::new, |bytes| format!(" of {bytes}"))
 }
@@ -228,4 +234,22 @@ fn found_at(found: &Option<String>) -> String {
 
 fn is_are(items: &[String]) -> &'static str {
     if items.len() == 1 { "is" } else { "are" }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shown_texts_cannot_steer_a_terminal() {
+        let hostile = "a\x1b[31m\r\n\t\x07\x7f\u{9b}2J\u{202e}\u{2028}\"é";
+        let text = shown(hostile);
+        assert_eq!(
+            text,
+            r#""a\u{1b}[31m\r\n\t\u{7}\u{7f}\u{9b}2J\u{202e}\u{2028}\"é""#
+        );
+        let long = shown(&"\x1b".repeat(2 * SHOWN_CHARS));
+        assert!(long.ends_with("…\"") && !long.contains('\x1b'), "{long}");
+        assert!(!printable(hostile).contains(char::is_control));
+    }
 }

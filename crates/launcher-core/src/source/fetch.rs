@@ -272,7 +272,8 @@ fn request_error(url: &Url, error: &reqwest::Error) -> SourceError {
     let cause = match error.is_timeout() {
         true => "no connection in time".to_owned(),
         false if innermost.is::<reqwest::Error>() => "the request failed".to_owned(),
-        false => innermost.to_string(),
+        // A server's certificate may have its say in it.
+        false => printable(&innermost.to_string()),
     };
     SourceError::Unreachable {
         url: public_url(url),

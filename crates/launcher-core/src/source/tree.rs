@@ -5,7 +5,7 @@
 //! appears once; links, followed as a kernel would follow them, never leave the tree; hard links
 //! name a file that came before them.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 
 use super::error::SourceError;
@@ -19,6 +19,8 @@ const MAX_LINKS: usize = 50_000;
 const MAX_HOPS: usize = 40;
 /// Path components that are looked up while all links are followed, against quadratic archives.
 const MAX_STEPS: usize = 2_000_000;
+const LINK_OUT: &str = "is a link that leads out of the archive; remove it from the archive, or make it \
+                        a relative link to something inside";
 
 /// What is known of an archive's paths after one pass, in about 10 bytes per entry.
 pub(super) struct Tree {
@@ -30,6 +32,8 @@ pub(super) struct Tree {
     files: HashSet<u64>,
     directories: HashSet<u64>,
     links: HashMap<String, String>,
+    /// Those of the links that hard links name, and which must be there for them.
+    named_links: HashSet<String>,
 }
 
 /// Where a path leads.
@@ -82,6 +86,7 @@ impl Tree {
             files: HashSet::new(),
             directories: HashSet::new(),
             links: HashMap::new(),
+            named_links: HashSet::new(),
         }
     }
 
@@ -110,19 +115,25 @@ impl Tree {
         }
     }
 
-    /// Whether no link leads out of the tree. To be asked when all entries are added.
-    pub(super) fn check_links(&self) -> Result<(), SourceError> {
-        let mut steps = MAX_STEPS;
-        for (path, target) in &self.links {
-            let parent = path.rsplit_once('/').map_or("", |(parent, _)| parent);
-            if self.follow(parent, target, &mut steps)? == Followed::Outside {
-                return Err(SourceError::entry(
-                    path,
-                    "is a link that leads out of the archive",
-                ));
-            }
+    /// The links that lead out of the tree, if all of them can be spared. To be asked when all
+    /// entries are added.
+    ///
+    /// The others were followed with these in place, so none of them needs what is spared.
+    ///
+    /// # Errors
+    ///
+    /// [`SourceError::UnsafeEntry`] for a link out that cannot be spared, be it because a hard link
+    /// names it.
+    pub(super) fn check_links(
+        &self,
+        can_be_spared: impl Fn(&str) -> bool,
+    ) -> Result<BTreeSet<String>, SourceError> {
+        let out = self.links_out()?;
+        let needed = |path: &&str| self.named_links.contains(*path) || !can_be_spared(path);
+        match out.iter().copied().find(needed) {
+            Some(path) => Err(SourceError::entry(path, LINK_OUT)),
+            None => Ok(out.into_iter().map(str::to_owned).collect()),
         }
-        Ok(())
     }
 
     /// Whether a file is there, be it through links.
@@ -138,6 +149,18 @@ impl Tree {
     /// Whether there is any entry at all besides the root.
     pub(super) fn is_empty(&self) -> bool {
         self.files.is_empty() && self.links.is_empty()
+    }
+
+    fn links_out(&self) -> Result<BTreeSet<&str>, SourceError> {
+        let mut steps = MAX_STEPS;
+        let mut out = BTreeSet::new();
+        for (path, target) in &self.links {
+            let parent = path.rsplit_once('/').map_or("", |(parent, _)| parent);
+            if self.follow(parent, target, &mut steps)? == Followed::Outside {
+                out.insert(path.as_str());
+            }
+        }
+        Ok(out)
     }
 
     fn leads_to(&self, path: &str, set: &HashSet<u64>) -> bool {
@@ -205,12 +228,14 @@ impl Tree {
         let Ok(target) = clean(target) else {
             return Err(SourceError::entry(
                 path,
-                "is a link that leads out of the archive",
+                "is a hard link that leads out of the archive; pack the file itself",
             ));
         };
         // A second name of a symbolic link: the same text, but read from another folder.
         if let Some(text) = self.links.get(&target).cloned() {
-            return self.add_link(path, text.as_bytes());
+            self.add_link(path, text.as_bytes())?;
+            self.named_links.insert(target);
+            return Ok(());
         }
         if !self.files.contains(&self.fingerprint(&target)) {
             return Err(SourceError::entry(

@@ -174,8 +174,11 @@ fn open(directory: &Path) -> Result<(File, Connection), StoreError> {
     let lock = lock(directory)?;
     let path = directory.join("launcher.db");
     make_private(&path)?;
-    let mut connection = Connection::open(path)?;
-    connection.pragma_update(None, "journal_mode", "WAL")?;
+    let unusable = |e: rusqlite::Error| StoreError::Failed(format!("{}: {e}", path.display()));
+    let mut connection = Connection::open(&path).map_err(unusable)?;
+    connection
+        .pragma_update(None, "journal_mode", "WAL")
+        .map_err(unusable)?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.busy_timeout(Duration::from_secs(5))?;
     migrate(&mut connection)?;

@@ -19,6 +19,17 @@ impl Arguments {
         Self(params)
     }
 
+    /// What the call is about, for the log: an instance's id, or an image's name.
+    pub(super) fn about(&self) -> String {
+        let first = self.0.first();
+        let text = first.and_then(|value| value.get("appImage").unwrap_or(value).as_str());
+        text.unwrap_or_default()
+            .chars()
+            .take(MAX_ID)
+            .flat_map(char::escape_debug)
+            .collect()
+    }
+
     /// The id of an instance.
     pub(super) fn instance_id(&self) -> Result<&str, Error> {
         let what = "the _id string of the app instance";
@@ -40,7 +51,7 @@ impl Arguments {
 
     pub(super) fn image_name(&self, index: usize) -> Result<ImageName, Error> {
         let what = "the string name of the docker image to build";
-        image_name(self.text(index, "imageName", what)?)
+        image_name("imageName argument", self.text(index, "imageName", what)?)
     }
 
     /// The address of an archive: http or https, with a host.
@@ -60,7 +71,7 @@ impl Arguments {
 
     fn text(&self, index: usize, name: &str, what: &str) -> Result<&str, Error> {
         let text = self.0.get(index).and_then(Value::as_str);
-        text.filter(|text| !text.is_empty())
+        text.filter(|text| !text.trim().is_empty())
             .ok_or_else(|| must(index, name, what))
     }
 }
@@ -69,9 +80,14 @@ pub(super) fn hostname(text: &str) -> Result<Hostname, Error> {
     Hostname::parse(text).map_err(|error| bad_request(format!("Invalid hostname: {error}.")))
 }
 
-pub(super) fn image_name(text: &str) -> Result<ImageName, Error> {
-    ImageName::parse(text)
-        .map_err(|error| bad_request(format!("Invalid docker image name: {error}.")))
+/// The name of an image, in the argument or option that `place` names.
+pub(super) fn image_name(place: &str, text: &str) -> Result<ImageName, Error> {
+    ImageName::parse(text).map_err(|error| {
+        bad_request(format!(
+            "The {place} must be a docker image name, such as \"app\", \"team/app:1.0\" or \
+             \"registry.example.com/team/app\": {error}."
+        ))
+    })
 }
 
 /// A URL that a web browser could open.

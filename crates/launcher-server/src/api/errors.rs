@@ -12,11 +12,10 @@ pub(super) fn failed(details: impl Into<String>) -> Error {
     Error::new(500, "Internal server error").details(details.into())
 }
 
-/// The wire form of a failure of the launcher. The full cause goes to the log.
+/// The wire form of a failure of the launcher.
 pub(super) fn from_core(error: &launcher_core::Error) -> Error {
     if error.is_callers() {
         return bad_request(error.to_string());
     }
-    tracing::warn!(error = ?error, "a method failed");
     failed(error.to_string())
 }

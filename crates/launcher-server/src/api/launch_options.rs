@@ -28,7 +28,7 @@ pub(super) fn parse(options: &Value) -> Result<LaunchOptions, Error> {
     let options = Options(options);
     let image = options.required("appImage", "string name of the docker image to use")?;
     Ok(LaunchOptions {
-        image: image_name(image)?,
+        image: image_name("appImage option", image)?,
         env: environment(&options)?,
         hostnames: hostnames(&options)?,
         host: host(&options)?,
@@ -50,7 +50,7 @@ impl<'a> Options<'a> {
     fn optional(&self, name: &str, what: &str) -> Result<Option<&'a str>, Error> {
         match self.get(name).map(Value::as_str) {
             None => Ok(None),
-            Some(Some(text)) if !text.is_empty() && !text.contains(['\0', '\n', '\r']) => {
+            Some(Some(text)) if !text.trim().is_empty() && !text.contains(['\0', '\n', '\r']) => {
                 Ok(Some(text))
             }
             Some(_) => Err(must(name, what)),

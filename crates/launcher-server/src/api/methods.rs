@@ -1,13 +1,13 @@
 //! The eleven methods.
 
-use std::{future::Future, sync::Arc};
+use std::{future::Future, net::SocketAddr, sync::Arc};
 
 use ddp_server::{
     Builder, Error, IntoResult, MethodContext,
     ejson::{Fields, Value},
 };
 use launcher_core::Launcher;
-use tokio_util::task::TaskTracker;
+use tokio_util::sync::CancellationToken;
 
 use super::{
     arguments::Arguments,
@@ -15,13 +15,17 @@ use super::{
     launch_options, wire,
 };
 
-/// Adds all methods to a server. `calls` counts those that run; once it is closed, new ones are
-/// refused.
-pub(super) fn register(builder: Builder, launcher: &Arc<Launcher>, calls: &TaskTracker) -> Builder {
+/// Adds all methods to a server. Once it is `stopping`, calls are refused.
+pub(super) fn register(
+    builder: Builder,
+    launcher: &Arc<Launcher>,
+    stopping: &CancellationToken,
+) -> Builder {
+    let (launcher, stopping) = (Arc::clone(launcher), stopping.clone());
     let methods = Methods {
         builder,
-        launcher: Arc::clone(launcher),
-        calls: calls.clone(),
+        launcher,
+        stopping,
     };
     methods
         .add("buildImageIfNotExist", build_image_if_not_exist)
@@ -41,33 +45,64 @@ pub(super) fn register(builder: Builder, launcher: &Arc<Launcher>, calls: &TaskT
 struct Methods {
     builder: Builder,
     launcher: Arc<Launcher>,
-    calls: TaskTracker,
+    stopping: CancellationToken,
 }
 
 impl Methods {
     /// Every method is unblocked: it never holds up the caller's other methods. It goes on when the
     /// caller is gone.
-    fn add<F, T, R>(mut self, name: &str, method: F) -> Self
+    fn add<F, T, R>(mut self, name: &'static str, method: F) -> Self
     where
         F: Fn(Arc<Launcher>, Arguments) -> T + Send + Sync + 'static,
         T: Future<Output = Result<R, Error>> + Send + 'static,
         R: IntoResult + 'static,
     {
-        let (launcher, calls) = (self.launcher.clone(), self.calls.clone());
+        let (launcher, stopping) = (self.launcher.clone(), self.stopping.clone());
         self.builder = self
             .builder
             .method(name, move |context: MethodContext, params| {
                 context.unblock();
-                let call = method(launcher.clone(), Arguments::new(params));
-                let call = (!calls.is_closed()).then(|| calls.track_future(call));
+                let arguments = Arguments::new(params);
+                let said = Said {
+                    name,
+                    about: arguments.about(),
+                    peer: context.connection().peer(),
+                };
+                let call = method(launcher.clone(), arguments);
+                let call = (!stopping.is_cancelled()).then_some(call);
                 async move {
-                    match call {
+                    let outcome = match call {
                         Some(call) => call.await,
                         None => Err(failed(launcher_core::Error::ShuttingDown.to_string())),
-                    }
+                    };
+                    said.log(outcome.as_ref().err());
+                    outcome
                 }
             });
         self
+    }
+}
+
+/// What the log tells of a call.
+struct Said {
+    name: &'static str,
+    about: String,
+    peer: SocketAddr,
+}
+
+impl Said {
+    fn log(&self, error: Option<&Error>) {
+        let Self { name, about, peer } = self;
+        match error {
+            None => tracing::info!(%about, %peer, "{name} done"),
+            Some(error) => {
+                let details = error
+                    .details_value()
+                    .and_then(Value::as_str)
+                    .unwrap_or_default();
+                tracing::warn!(%about, %peer, error = details.escape_debug().to_string(), "{name} failed");
+            }
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use std::{sync::Arc, time::Duration};
 use ddp_server::{Config, Server};
 use launcher_core::Launcher;
 use tokio::time::timeout;
-use tokio_util::task::TaskTracker;
+use tokio_util::sync::CancellationToken;
 
 pub(crate) use publications::{Documents, Publications, collections};
 
@@ -24,7 +24,7 @@ const MAX_MESSAGE: usize = 4 * 1024 * 1024;
 pub(crate) struct Api {
     launcher: Arc<Launcher>,
     server: Server,
-    calls: TaskTracker,
+    stopping: CancellationToken,
 }
 
 impl Api {
@@ -33,7 +33,7 @@ impl Api {
         publications: Publications,
         http_forwarded_count: i32,
     ) -> Self {
-        let calls = TaskTracker::new();
+        let stopping = CancellationToken::new();
         let config = Config {
             max_message_bytes: MAX_MESSAGE,
             http_forwarded_count,
@@ -41,11 +41,11 @@ impl Api {
         };
         let builder = Server::builder().config(config);
         let builder = publications::register(builder, publications);
-        let builder = methods::register(builder, &launcher, &calls);
+        let builder = methods::register(builder, &launcher, &stopping);
         Self {
             launcher,
             server: builder.build(),
-            calls,
+            stopping,
         }
     }
 
@@ -60,9 +60,9 @@ impl Api {
     /// Refuses new method calls, waits for those that run, but not longer than `limit`, then closes
     /// all sessions.
     pub(crate) async fn finish(&self, limit: Duration) {
-        self.calls.close();
-        if timeout(limit, self.calls.wait()).await.is_err() {
-            tracing::warn!("method calls were cut off; what they asked for is recorded");
+        self.stopping.cancel();
+        if timeout(limit, self.server.calls_ended()).await.is_err() {
+            tracing::warn!("some method calls were cut off");
         }
         self.server.shutdown().await;
     }
