@@ -87,6 +87,8 @@ pub(crate) enum BuildError {
     Source(#[from] SourceError),
     #[error("{0}")]
     Engine(#[from] EngineError),
+    #[error("the base image {image} (see --node-image) cannot be pulled: {error}")]
+    Base { image: String, error: EngineError },
     #[error("{0}")]
     Record(Box<Error>),
 }

@@ -89,6 +89,7 @@ pub struct Health {
 
 /// Launches app instances and keeps them as they are wanted.
 pub struct Launcher {
+    id: String,
     store: Arc<dyn Store>,
     engine: Arc<dyn Engine>,
     instances: Arc<Instances>,
@@ -126,11 +127,12 @@ impl Launcher {
         let host = reachable(settings.instance_bind_ip);
         let instances = Arc::new(Instances::new(Arc::clone(&store), observer, host));
         instances.load().await?;
+        let id = store.launcher_id().await?;
         let shared = Arc::new(Shared {
             engine: Arc::clone(&engine),
             instances: Arc::clone(&instances),
             images: Arc::clone(&images),
-            launcher_id: store.launcher_id().await?,
+            launcher_id: id.clone(),
             bind_ip: settings.instance_bind_ip,
         });
         let (added, additions) = mpsc::unbounded_channel();
@@ -140,6 +142,7 @@ impl Launcher {
         let tasks = TaskTracker::new();
         tasks.spawn(reconciler.run(stop.clone()));
         Ok(Self {
+            id,
             store,
             engine,
             instances,
@@ -148,6 +151,12 @@ impl Launcher {
             stop,
             reconciler: tasks,
         })
+    }
+
+    /// Id of this launcher, which its containers carry.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
     }
 
     /// Stops reconciling. Containers go on running.

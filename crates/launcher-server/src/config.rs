@@ -1,7 +1,6 @@
 //! All configuration: flags, whose defaults are environment variables, read once at start.
 
 use std::{
-    fmt,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::PathBuf,
 };
@@ -146,18 +145,6 @@ impl ServeArgs {
             http_forwarded_count: self.http_forwarded_count,
             log: self.log,
         })
-    }
-}
-
-impl fmt::Display for Config {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "control port {}, proxy {}, data in {}",
-            self.control,
-            self.proxy,
-            self.data_dir.display()
-        )
     }
 }
 

@@ -1,28 +1,52 @@
 //! The control port: DDP and the launcher's health.
 
-use std::{future::Future, net::SocketAddr};
+use std::{future::Future, net::SocketAddr, pin::pin, time::Duration};
 
 use axum::{
-    Json, Router,
+    Extension, Json, Router,
     extract::{ConnectInfo, Request, State},
     http::StatusCode,
     response::{IntoResponse, Response},
     routing::{any, get},
 };
+use hyper::server::conn::http1;
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    service::TowerToHyperService,
+};
 use launcher_core::Health;
 use serde_json::{Map, Value, json};
-use tokio::net::TcpListener;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    time::sleep,
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{api::Api, origin};
 
 /// What a browser's console shows of a page that may not connect.
 const FOREIGN_PAGE: &str = "Web pages of other sites may not connect to the launcher.\n";
 
+/// How long a client may take to send the head of a request.
+const HEAD: Duration = Duration::from_secs(10);
+/// Wait after a connection could not be accepted, such as for want of file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// What the pages of the control port are made from.
+#[derive(Clone)]
+pub(crate) struct Control {
+    pub(crate) api: Api,
+    /// Id of the launcher's store, which its containers carry.
+    pub(crate) launcher_id: String,
+    /// Where visitors reach the apps.
+    pub(crate) proxy: SocketAddr,
+}
+
 /// Serves the control port until `stopped`, then finishes what is in flight.
 pub(crate) async fn serve(
     listener: TcpListener,
-    api: Api,
-    stopped: impl Future<Output = ()> + Send + 'static,
+    control: Control,
+    stopped: impl Future<Output = ()>,
 ) {
     let router = Router::new()
         .route("/", get(welcome))
@@ -30,43 +54,81 @@ pub(crate) async fn serve(
         .route("/websocket", any(ddp))
         .route("/websocket/", any(ddp))
         .route("/sockjs/websocket", any(ddp))
-        .with_state(api);
-    let service = router.into_make_service_with_connect_info::<SocketAddr>();
-    let served = axum::serve(listener, service)
-        .with_graceful_shutdown(stopped)
-        .await;
-    if let Err(error) = served {
-        tracing::error!(%error, "the control port failed");
+        .with_state(control);
+    let (connections, stopping) = (TaskTracker::new(), CancellationToken::new());
+    let mut stopped = pin!(stopped);
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = stopped.as_mut() => break,
+        };
+        match accepted {
+            Ok((stream, peer)) => {
+                let router = router.clone().layer(Extension(ConnectInfo(peer)));
+                connections.spawn(serve_connection(stream, router, stopping.clone()));
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a connection to the control port could not be accepted");
+                sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+    drop(listener);
+    stopping.cancel();
+    connections.close();
+    connections.wait().await;
+}
+
+async fn serve_connection(stream: TcpStream, router: Router, stopping: CancellationToken) {
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
+        .with_upgrades();
+    let mut connection = pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = stopping.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection to the control port broke");
     }
 }
 
 async fn ddp(
-    State(api): State<Api>,
+    State(control): State<Control>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     mut request: Request,
 ) -> Response {
     if !origin::is_trusted(request.headers()) {
         return (StatusCode::FORBIDDEN, FOREIGN_PAGE).into_response();
     }
-    api.server().upgrade(&mut request, peer).map(Into::into)
+    control
+        .api
+        .server()
+        .upgrade(&mut request, peer)
+        .map(Into::into)
 }
 
 async fn welcome() -> &'static str {
     "meteor-launcher\n\nDDP: /websocket\nHealth: /health\n"
 }
 
-async fn health(State(api): State<Api>) -> Response {
-    let health = api.launcher().health().await;
+async fn health(State(control): State<Control>) -> Response {
+    let health = control.api.launcher().health().await;
     let ill = health.engine.is_err() || health.store.is_err();
     let status = if ill {
         StatusCode::SERVICE_UNAVAILABLE
     } else {
         StatusCode::OK
     };
-    (status, Json(health_document(&health, ill))).into_response()
+    (status, Json(health_document(&control, &health, ill))).into_response()
 }
 
-fn health_document(health: &Health, ill: bool) -> Value {
+fn health_document(control: &Control, health: &Health, ill: bool) -> Value {
     let instances: Map<String, Value> = health
         .instances
         .iter()
@@ -83,5 +145,7 @@ fn health_document(health: &Health, ill: bool) -> Value {
             Err(error) => json!({ "writable": false, "error": error }),
         },
         "instances": instances,
+        "launcher": control.launcher_id,
+        "proxy": control.proxy.to_string(),
     })
 }

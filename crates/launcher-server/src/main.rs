@@ -11,8 +11,6 @@ mod routes;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 fn main() -> ExitCode {
-    cmd::run(cmd::Cli::parse())
+    cmd::run(cmd::Cli::read())
 }

@@ -4,10 +4,14 @@ use futures_util::StreamExt;
 use tokio::sync::mpsc;
 use url::Url;
 
-use super::{Images, build_log::BuildLog, work::Kind};
+use super::{Images, build_log::BuildLog, work};
 use crate::{
-    Error, ImageName, ImageStatus, engine::Build, error::BuildError, ids::random_id, source,
-    source::Prepared,
+    Error, ImageName, ImageStatus,
+    engine::Build,
+    error::BuildError,
+    ids::random_id,
+    source,
+    source::{Kind, Prepared},
 };
 
 /// Layers of one build that are remembered for its clean-up; a Dockerfile has at most 127 of them
@@ -32,7 +36,9 @@ impl Images {
                 images.build_unless_present(&name, &url).await
             }
         };
-        self.work.join_or_begin(name, Kind::Build, build).await
+        self.work
+            .join_or_begin(name, work::Kind::Build, build)
+            .await
     }
 
     /// Waits for the end of a build of this name, if one is under way, however it ends.
@@ -82,6 +88,7 @@ impl Images {
         });
         begin.await.map_err(BuildError::record)?;
         let prepared = self.prepare(name, url).await?;
+        self.ensure_base(prepared.kind()).await?;
         let _slot = self.build_slots.acquire().await;
         let (log, output, layers) = BuildLog::new();
         let context = prepared.into_stream().boxed();
@@ -108,6 +115,21 @@ impl Images {
             tracing::info!(image = %name, "{note}");
         }
         Ok(prepared)
+    }
+
+    /// Pulls the image that a Meteor bundle is built on, if the engine does not have it: the engine
+    /// would do so as well, but not say in so many words what is missing when it cannot.
+    async fn ensure_base(&self, kind: &Kind) -> Result<(), BuildError> {
+        let Kind::MeteorBundle(bundle) = kind else {
+            return Ok(());
+        };
+        let base = self.settings.source.node_image.for_major(bundle.node_major);
+        if self.engine.image(&base).await?.is_some() {
+            return Ok(());
+        }
+        tracing::info!(image = %base, "pulling the base image");
+        let pulled = self.engine.pull(&base).await;
+        pulled.map_err(|error| BuildError::Base { image: base, error })
     }
 
     /// Writes down each layer as it appears, so that a launcher started after a crash can remove

@@ -51,15 +51,44 @@ impl BuildLog {
 }
 
 fn remember(tail: &mut VecDeque<String>, text: &str) {
+    let text = strip_ansi_escapes::strip_str(text);
     for line in text
         .lines()
         .map(str::trim_end)
-        .filter(|line| !line.is_empty())
+        .filter(|line| !is_noise(line))
     {
         tracing::debug!("{line}");
         tail.push_back(line.chars().take(TAIL_WIDTH).collect());
         if tail.len() > TAIL_LINES {
             tail.pop_front();
         }
+    }
+}
+
+/// Lines in which the engine tells of its own work.
+fn is_noise(line: &str) -> bool {
+    let own = ["Step ", " ---> ", "Removing intermediate container "];
+    line.is_empty() || own.iter().any(|start| line.starts_with(start))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_error_has_the_programs_last_lines_and_nothing_else() {
+        let (log, output, _layers) = BuildLog::new();
+        for text in [
+            "Step 5/11 : RUN npm install\n",
+            " ---> Running in 0123\n",
+            "\u{1b}[91mnpm error 404\n\u{1b}[0m",
+        ] {
+            output(BuildOutput::Text(text));
+        }
+        let error = log.explained(EngineError::Failed("code 1".into()));
+        assert_eq!(
+            error.to_string(),
+            "code 1; its output ended with:\nnpm error 404"
+        );
     }
 }

@@ -4,7 +4,7 @@ mod serve;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{Arg, CommandFactory, FromArgMatches, Parser, Subcommand, builder::Resettable};
 
 use crate::config::ServeArgs;
 
@@ -20,6 +20,25 @@ pub(crate) struct Cli {
 enum Command {
     /// Runs the launcher: its DDP server, its reconciler and its proxy.
     Serve(Box<ServeArgs>),
+}
+
+impl Cli {
+    /// Reads flags and environment. An environment variable that is empty counts as not set: compose
+    /// files and units write them so.
+    pub(crate) fn read() -> Self {
+        let is_empty = |arg: &Arg| {
+            let variable = arg.get_env().and_then(std::env::var_os);
+            variable.is_some_and(|value| value.is_empty())
+        };
+        let without_empty = |arg: Arg| match is_empty(&arg) {
+            true => arg.env(Resettable::Reset),
+            false => arg,
+        };
+        let command = Self::command();
+        let command = command.mut_subcommand("serve", |serve| serve.mut_args(without_empty));
+        let read = Self::from_arg_matches(&command.get_matches());
+        read.unwrap_or_else(|error| error.exit())
+    }
 }
 
 /// Runs a command to its end. What went wrong is said on standard error.

@@ -16,7 +16,7 @@ use tracing_subscriber::EnvFilter;
 use crate::{
     api::{self, Api},
     config::Config,
-    http,
+    http::{self, Control},
     observer::Observers,
     routes::Routes,
 };
@@ -49,7 +49,6 @@ async fn serve(config: Config) -> Result<(), AnyError> {
         started = Server::start(&config) => started?,
         () = signals.any() => return Ok(()),
     };
-    tracing::info!("ready: {config}");
     signals.any().await;
     tracing::info!("stopping; containers go on running");
     if timeout(SHUTDOWN, server.stop()).await.is_err() {
@@ -94,11 +93,18 @@ impl Server {
             config.http_forwarded_count,
         );
 
+        let addresses = (control.local_addr()?, visitors.local_addr()?);
+        let pages = Control {
+            api: api.clone(),
+            launcher_id: launcher.id().to_owned(),
+            proxy: addresses.1,
+        };
         let stop = CancellationToken::new();
         let stopped = stop.clone().cancelled_owned();
         let proxy = tokio::spawn(async move { proxy.run(visitors, stopped).await });
         let stopped = stop.clone().cancelled_owned();
-        let control = tokio::spawn(http::serve(control, api.clone(), stopped));
+        let control = tokio::spawn(http::serve(control, pages, stopped));
+        tracing::info!(control = %addresses.0, proxy = %addresses.1, data = %config.data_dir.display(), "ready");
         Ok(Self {
             launcher,
             api,
