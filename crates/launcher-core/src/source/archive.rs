@@ -189,7 +189,11 @@ impl Scan {
             return Err(SourceError::Empty);
         }
         let has_dockerfile = self.tree.has_file("Dockerfile");
-        let root = if has_dockerfile { None } else { bundle::find_root(&self.tree) };
+        let root = if has_dockerfile {
+            None
+        } else {
+            bundle::find_root(&self.tree)
+        };
         let can_be_spared =
             |path: &str| root.is_some_and(|root| bundle::is_made_by_node_gyp(root, path));
         let left_out = self.tree.check_links(can_be_spared)?;

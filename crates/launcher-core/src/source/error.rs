@@ -7,6 +7,8 @@ use thiserror::Error;
 
 /// Longest piece of an archive's own text (a path, say) that is repeated in an error.
 const SHOWN_CHARS: usize = 120;
+/// Longest text of a library's error that is repeated.
+const SHOWN_CAUSE: usize = 300;
 
 /// Why an archive could not be fetched or is not one that an image can be built from.
 ///
@@ -215,10 +217,10 @@ pub(super) fn shown(text: &str) -> String {
     format!("{short:?}")
 }
 
-/// A foreign text that is short and trusted to be prose (a library's error, say), on one line.
+/// A library's error in a form that is safe in errors and logs: on one line, not too long.
 pub(super) fn printable(text: &str) -> String {
     let plain = |c: char| if c.is_control() { '\u{fffd}' } else { c };
-    text.chars().take(SHOWN_CHARS).map(plain).collect()
+    text.chars().take(SHOWN_CAUSE).map(plain).collect()
 }
 
 fn of_expected(expected: Option<u64>) -> String {

@@ -12,7 +12,7 @@ use tokio::io::AsyncWriteExt;
 use url::Url;
 
 use super::address::{GuardedResolver, OnlyPrivate, Rule, is_public, literal};
-use super::error::SourceError;
+use super::error::{SourceError, printable};
 
 /// Longest URL that is taken, in bytes; presigned URLs of object stores have up to 2,000.
 const MAX_URL: usize = 4096;
@@ -353,6 +353,11 @@ mod tests {
     fn texts_have_no_secrets() {
         let url = Url::parse("https://user:pass@h.test:8443/a/b.tar.gz?sig=secret#frag").unwrap();
         assert_eq!(public_url(&url), "https://h.test:8443/a/b.tar.gz");
+        let base = Url::parse("http://h/").unwrap();
+        for hostile in ["\x1b[31m\u{9b}\x07\x7f", "//h\u{ad}x/\u{202e}"] {
+            let text = public_url(&base.join(hostile).unwrap());
+            assert!(text.chars().all(|c| c.is_ascii_graphic()), "{text:?}");
+        }
         let long = Url::parse(&format!("http://h/{}", "é".repeat(500))).unwrap();
         assert!(public_url(&long).len() <= SHOWN_URL + '…'.len_utf8());
     }

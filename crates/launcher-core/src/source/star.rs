@@ -78,8 +78,8 @@ impl Star {
             Some(found) => {
                 let found = found
                     .chars()
+                    .filter(char::is_ascii_graphic)
                     .take(MAX_TEXT)
-                    .filter(|c| !c.is_control())
                     .collect();
                 Err(SourceError::Architecture {
                     found,

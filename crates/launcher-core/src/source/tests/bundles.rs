@@ -1,8 +1,9 @@
 //! What is understood of archives: which kind they are, and what a bundle says about itself.
 
 use super::kit::{
-    TARBALL, Tar, content, context, gzip, kind, options, prepare, prepare_with, refusal,
+    TARBALL, Tar, content, context, entries, gzip, kind, options, prepare, prepare_with, refusal,
 };
+use crate::source::tar_reader::EntryKind;
 use crate::source::{BundleInfo, Kind, NodeImage, Options};
 
 const SERVER: &str = "bundle/programs/server";
@@ -151,6 +152,8 @@ fn other_architectures_are_refused() {
             "{text}"
         );
     }
+    let text = refusal(&star(r"os.\u001b[31m\u009b\u202e"));
+    assert!(text.contains("made for os.[31m, but"), "{text:?}");
     let arm = Options {
         architecture: "os.linux.aarch64".to_owned(),
         ..options()
@@ -301,6 +304,80 @@ fn the_remote_tarball_is_replaced_and_noted() {
     }
     let plain = prepare(&with_package("{}").build()).unwrap();
     assert!(!plain.notes().join("\n").contains("source-map-support"));
+}
+
+/// Folder of a module that was compiled, as Meteor places it.
+const COMPILED: &str = "bundle/programs/server/npm/node_modules/x/build";
+
+#[test]
+fn links_that_node_gyp_makes_out_of_a_bundle_are_left_out_and_noted() {
+    let binary = format!("{COMPILED}/Release/x.node");
+    let nested = "bundle/node_modules/@a/b/build/node_gyp_bins";
+    let archive = Tar::default()
+        .bundle()
+        .symlink(
+            &format!("{COMPILED}/node_gyp_bins/python3"),
+            "/usr/bin/python3",
+        )
+        .symlink(&format!("{COMPILED}/node_gyp_bins/python"), "python3")
+        .symlink(&format!("{COMPILED}/node_gyp_bins/x"), "../Release/x.node")
+        .symlink(
+            &format!("{COMPILED}/node_gyp_bins/python3"),
+            "/usr/bin/python3",
+        )
+        .symlink(
+            &format!("{nested}/python3"),
+            "../../../../../../../usr/bin/python3",
+        )
+        .file(&binary, "ELF");
+    let prepared = prepare(&archive.build()).unwrap();
+    let told: Vec<_> = prepared
+        .notes()
+        .iter()
+        .filter(|note| note.contains("node-gyp"))
+        .collect();
+    let expected = format!(
+        "links of node-gyp that lead out of the archive are left out: 3, the first is \
+         \"{nested}/python3\"; npm rebuild makes them anew"
+    );
+    assert_eq!(told, [&expected]);
+    let context = context(prepared);
+    assert_eq!(content(&context, &binary), "ELF");
+    let entries = entries(&context);
+    let links = entries
+        .iter()
+        .filter(|(entry, _)| matches!(entry.kind, EntryKind::Symlink(_)));
+    let links: Vec<_> = links
+        .map(|(entry, _)| String::from_utf8_lossy(&entry.path))
+        .collect();
+    assert_eq!(links, [format!("{COMPILED}/node_gyp_bins/x")]);
+}
+
+#[test]
+fn a_bundle_without_such_links_has_no_note_of_them() {
+    let notes = prepare(&Tar::default().bundle().build())
+        .unwrap()
+        .notes()
+        .join("\n");
+    assert!(!notes.contains("node-gyp"), "{notes}");
+}
+
+#[test]
+fn a_bundle_made_in_its_own_folder_may_have_such_links() {
+    let archive = Tar::default()
+        .file("main.js", "")
+        .file("star.json", r#"{"nodeVersion": "20.0.0"}"#)
+        .file("programs/server/package.json", "{}")
+        .symlink(
+            "./node_modules/x/build/node_gyp_bins/python3",
+            "/usr/bin/python3",
+        );
+    let context = context(prepare(&archive.build()).unwrap());
+    assert!(
+        entries(&context)
+            .iter()
+            .all(|(entry, _)| !entry.path.ends_with(b"python3"))
+    );
 }
 
 #[test]

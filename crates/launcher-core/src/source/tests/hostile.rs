@@ -59,6 +59,67 @@ fn links_that_lead_out_are_refused() {
     assert_refused(twisted, "leads out of the archive");
 }
 
+/// Folder in which a bundle's links may lead out.
+const GYP: &str = "bundle/node_modules/x/build/node_gyp_bins";
+
+#[test]
+fn other_links_out_of_a_bundle_are_refused_with_advice() {
+    let advice = "leads out of the archive; remove it from the archive, or make it a relative link";
+    for path in [
+        "bundle/python3",
+        "bundle/build/node_gyp_bins/python3",
+        "bundle/node_modules/x/node_gyp_bins/python3",
+        "bundle/node_modules/x/build/python3",
+        "bundle/node_modules/x/build/node_gyp_bins",
+        "bundle/node_modules/x/build/node_gyp_bins/deeper/python3",
+        "bundle/node_modules/x/rebuild/node_gyp_bins/python3",
+        "bundle/my_node_modules/x/build/node_gyp_bins/python3",
+        "beside/node_modules/x/build/node_gyp_bins/python3",
+    ] {
+        assert_refused(
+            Tar::default().bundle().symlink(path, "/usr/bin/python3"),
+            advice,
+        );
+    }
+    let python = format!("{GYP}/python3");
+    let with_dockerfile = dockerfile().bundle().symlink(&python, "/usr/bin/python3");
+    assert_refused(with_dockerfile, advice);
+}
+
+#[test]
+fn nothing_goes_through_a_link_that_is_left_out() {
+    let python = format!("{GYP}/python3");
+    let linked = || Tar::default().bundle().symlink(&python, "/usr");
+    let below = format!("{python}/lib");
+    assert_refused(linked().file(&below, ""), "behind a symbolic");
+    assert_refused(
+        Tar::default()
+            .bundle()
+            .file(&below, "")
+            .symlink(&python, "/usr"),
+        "appears twice",
+    );
+    assert_refused(linked().file(&python, ""), "appears twice");
+    assert_refused(linked().symlink(&python, "/etc"), "appears twice");
+    let through = "node_modules/x/build/node_gyp_bins/python3/lib";
+    assert_refused(
+        linked().symlink("bundle/l", through),
+        "entry \"bundle/l\" is a link that leads",
+    );
+    assert_refused(
+        linked().hardlink("bundle/h", &python),
+        "leads out of the archive",
+    );
+    // Leads inside from its own folder, but names one that does not.
+    let outside = "../".repeat(6) + "x";
+    let deep = "bundle/a/b/c/d/e/f/g/h";
+    let shared = Tar::default()
+        .bundle()
+        .symlink(&python, &outside)
+        .hardlink(deep, &python);
+    assert_refused(shared, "leads out of the archive");
+}
+
 #[test]
 fn things_that_are_no_files_are_refused() {
     for (kind, piece) in [
@@ -260,14 +321,37 @@ fn any_entry() -> impl Strategy<Value = (u8, String, String)> {
     (0..4_u8, path.clone(), path)
 }
 
+/// The same in and around the folder in which links may lead out.
+fn any_gyp_entry() -> impl Strategy<Value = (u8, String, String)> {
+    let name = prop_oneof!["[ab]", "[ab]/c"];
+    let folder = prop_oneof![
+        3 => Just(GYP),
+        1 => Just("bundle/p/q/r/s/t/u"),
+        1 => Just("bundle")
+    ];
+    let path = (folder, name).prop_map(|(folder, name)| format!("{folder}/{name}"));
+    let out = prop_oneof![
+        Just("/usr".to_owned()),
+        (1..8_usize, "[ab]").prop_map(|(up, name)| "../".repeat(up) + &name)
+    ];
+    (0..4_u8, path.clone(), path, out).prop_map(|(kind, path, other, out)| {
+        let target = if kind == 2 { out } else { other };
+        (kind, path, target)
+    })
+}
+
 fn archive_of(script: &[(u8, String, String)]) -> Vec<u8> {
+    with(dockerfile(), script)
+}
+
+fn with(start: Tar, script: &[(u8, String, String)]) -> Vec<u8> {
     let add = |tar: Tar, (kind, path, target): &(u8, String, String)| match kind {
         0 => tar.file_with_mode(path, target, 0o6755),
         1 => tar.dir(&format!("{path}/")),
         2 => tar.symlink(path, target),
         _ => tar.hardlink(path, target),
     };
-    script.iter().fold(dockerfile(), add).build()
+    script.iter().fold(start, add).build()
 }
 
 proptest! {
@@ -283,6 +367,17 @@ proptest! {
             prop_assert!(!matches!(entry.kind, EntryKind::Forbidden(_)));
             prop_assert_eq!(entry.mode & !0o777, 0);
             tree.add(&path, &entry.kind).unwrap();
+        }
+        tree.check_links(|_| false).unwrap();
+    }
+
+    /// The same for bundles, some of whose links are left out.
+    #[test]
+    fn contexts_of_bundles_are_safe(script in prop::collection::vec(any_gyp_entry(), 0..8)) {
+        let Ok(prepared) = prepare(&with(Tar::default().bundle(), &script)) else { return Ok(()) };
+        let mut tree = Tree::new(1000);
+        for (entry, _) in entries(&context(prepared)) {
+            tree.add(&clean(&entry.path).unwrap(), &entry.kind).unwrap();
         }
         tree.check_links(|_| false).unwrap();
     }
