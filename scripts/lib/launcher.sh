@@ -21,9 +21,33 @@ build_launcher() {
 # Answers whether a launcher is there, healthy or not.
 launcher_answers() { curl -s --max-time 10 "$launcher_url/health" | grep -q '"engine"'; }
 
+# from_health FIELD — a text of the health document: "launcher" is the id that its containers carry, "proxy" the proxy's address.
+from_health() { curl -s --max-time 10 "$launcher_url/health" | sed -n 's/.*"'"$1"'": *"\([^"]*\)".*/\1/p'; }
+
 launcher_is_healthy() { curl -sf --max-time 10 "$launcher_url/health" | grep -q '"engine"'; }
 
 port_is_taken() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
+
+# The id of the launcher whose records are in the data directory. Nothing when there are none.
+recorded_launcher() {
+  local database=$launcher_data/launcher.db
+  [ -f "$database" ] || return 0
+  /usr/bin/python3 -c 'import sqlite3, sys; print(sqlite3.connect(sys.argv[1]).execute("SELECT id FROM launcher").fetchone()[0])' \
+    "$database" 2>/dev/null || die "$database does not tell which launcher it belongs to" "Remove $launcher_data by hand if it is of no use."
+}
+
+# Whether any launcher, on whatever port, has the data directory open.
+data_is_in_use() { [ -f "$launcher_data/launcher.lock" ] && ! flock --nonblock "$launcher_data/launcher.lock" true; }
+
+# Ports that nobody uses, for a launcher that is started only to be asked.
+use_free_ports() {
+  local proxy_port
+  read -r launcher_port proxy_port < <(/usr/bin/python3 -c 'import socket
+sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
+print(*(s.getsockname()[1] for s in sockets))')
+  launcher_url=http://127.0.0.1:$launcher_port
+  launcher_proxy=127.0.0.1:$proxy_port
+}
 
 # The launcher that the demo started, if it lives: prints its process id.
 running_launcher() {
@@ -36,6 +60,9 @@ running_launcher() {
 
 # Starts it in a session of its own, so that a Ctrl-C meant for the script does not cut it off; sets launcher_pid.
 start_launcher() {
+  if data_is_in_use; then
+    die "a launcher that uses $launcher_data runs already, on another port than ${PORT:-8080}" "Say its port: PORT=8090 $0"
+  fi
   if port_is_taken "$launcher_port"; then
     die "port $launcher_port is taken by something else" "Choose another: PORT=8090 $0"
   fi
