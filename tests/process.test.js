@@ -15,7 +15,7 @@ import { added, buildLabel, buildRemains } from './support/docker.js';
 import { freePort } from './support/ports.js';
 import { EngineRelay } from './support/relay.js';
 import { until, within } from './support/until.js';
-import { World, imagePrefix, refused } from './support/world.js';
+import { World, imagePrefix, refused, required } from './support/world.js';
 
 const run = promisify(execFile);
 
@@ -68,6 +68,22 @@ describe('the launcher as a process', () => {
     assert.equal((await app.container()).State.StartedAt, containers[0].State.StartedAt);
     await app.answering();
     await app.call('remove');
+  });
+
+  it('on SIGTERM answers every call that it still carries out', async () => {
+    const appImage = await world.app();
+    for (const round of [1, 2, 3, 4]) {
+      const calls = Array.from({ length: round }, () => world.ddp.call('launchAppInstance', { appImage, ...required }));
+      const pong = new Promise((resolve) => world.ddp.socket.on('message', (data) => data.includes('pong') && resolve()));
+      world.ddp.send({ msg: 'ping' });
+      await within(pong, 'the calls to have arrived');
+      const ended = world.signal('SIGTERM');
+      const ids = await Promise.all(calls);
+      assert.deepEqual(await ended, [0, null]);
+      await world.startLauncher();
+      await world.agreement();
+      for (const id of ids) await world.ddp.call('removeAppInstance', id);
+    }
   });
 
   it('on SIGTERM in the middle of a build ends all the same, and the next start clears the build away', async () => {

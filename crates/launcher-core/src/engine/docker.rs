@@ -23,7 +23,7 @@ use tokio::sync::OnceCell;
 
 use super::{
     Build, Container, ContainerSpec, ContainerState, Ended, Engine, EngineError, EngineImage,
-    Event, LABEL_INSTANCE, LABEL_OWNER, container_name, docker_build, docker_inspect,
+    Event, LABEL_INSTANCE, LABEL_OWNER, LeftLayers, container_name, docker_build, docker_inspect,
 };
 
 /// Where Docker listens by default.
@@ -269,9 +269,9 @@ impl Engine for DockerEngine {
         docker_build::build(docker, build).await
     }
 
-    async fn remove_layers(&self, layers: &[String], began: Timestamp) {
+    async fn remove_layers(&self, left: &LeftLayers) {
         match bounded(QUESTION, "answer", self.docker()).await {
-            Ok(docker) => docker_build::remove_layers(docker, layers, began).await,
+            Ok(docker) => docker_build::remove_layers(docker, left).await,
             Err(error) => tracing::warn!(%error, "layers of a failed build stay"),
         }
     }

@@ -1,17 +1,19 @@
 //! Building images with Docker's classic builder, and leaving nothing behind when it fails.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use bollard::{
     Docker, body_try_stream,
-    models::BuildInfo,
-    query_parameters::{BuildImageOptionsBuilder, RemoveImageOptionsBuilder},
+    models::{BuildInfo, ImageSummary},
+    query_parameters::{
+        BuildImageOptionsBuilder, ListImagesOptionsBuilder, RemoveImageOptionsBuilder,
+    },
 };
 use futures_util::{Stream, StreamExt};
 use jiff::Timestamp;
 
 use super::{
-    Build, BuildOutput, EngineError,
+    Build, BuildOutput, EngineError, LeftLayers,
     docker::{bounded, time},
 };
 
@@ -70,16 +72,50 @@ fn layer(text: &str) -> Option<&str> {
 
 /// See [`super::Engine::remove_layers`]. The ids come from the build's output, in which a program
 /// that it runs may print whatever it likes: so each is looked at before it is removed.
-pub(super) async fn remove_layers(docker: &Docker, layers: &[String], began: Timestamp) {
-    for id in layers.iter().rev() {
-        if is_left_by_build(docker, id, began).await {
-            let options = RemoveImageOptionsBuilder::default().noprune(true).build();
-            let removal = async { Ok(docker.remove_image(id, Some(options), None).await?) };
-            if let Err(error) = bounded(CLEANUP, "remove a layer", removal).await {
-                tracing::debug!(layer = %id, %error, "a layer of a failed build is in use");
-            }
+pub(super) async fn remove_layers(docker: &Docker, left: &LeftLayers) {
+    if left.interrupted {
+        for id in unreported(docker, left).await {
+            remove_layer(docker, &id, left.began).await;
         }
     }
+    for id in left.ids.iter().rev() {
+        remove_layer(docker, id, left.began).await;
+    }
+}
+
+async fn remove_layer(docker: &Docker, id: &str, began: Timestamp) {
+    if !is_left_by_build(docker, id, began).await {
+        return;
+    }
+    let options = RemoveImageOptionsBuilder::default().noprune(true).build();
+    let removal = async { Ok(docker.remove_image(id, Some(options), None).await?) };
+    if let Err(error) = bounded(CLEANUP, "remove a layer", removal).await {
+        tracing::debug!(layer = %id, %error, "a layer of a failed build is in use");
+    }
+}
+
+/// Nameless images that follow a layer of the build and were made since it began.
+async fn unreported(docker: &Docker, left: &LeftLayers) -> Vec<String> {
+    let filters = HashMap::from([("dangling", vec!["true"])]);
+    let options = ListImagesOptionsBuilder::default()
+        .filters(&filters)
+        .build();
+    let question = async { Ok(docker.list_images(Some(options)).await?) };
+    let nameless = bounded(CLEANUP, "list images", question)
+        .await
+        .unwrap_or_default();
+    let follows = |image: &ImageSummary| {
+        let parent = image.parent_id.trim_start_matches("sha256:");
+        left.ids
+            .iter()
+            .any(|id| !parent.is_empty() && parent.starts_with(id.as_str()))
+    };
+    let is_new = |image: &ImageSummary| image.created >= left.began.as_second();
+    nameless
+        .into_iter()
+        .filter(|image| follows(image) && is_new(image))
+        .map(|i| i.id)
+        .collect()
 }
 
 async fn is_left_by_build(docker: &Docker, id: &str, began: Timestamp) -> bool {

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Build, Container, ContainerSpec, ContainerState, Engine, EngineError, EngineImage, Event,
-    LABEL_INSTANCE, LABEL_OWNER,
+    LABEL_INSTANCE, LABEL_OWNER, LeftLayers,
 };
 use crate::ids::random_id;
 
@@ -266,7 +266,7 @@ impl Engine for FakeEngine {
         Ok(())
     }
 
-    async fn remove_layers(&self, _layers: &[String], _began: Timestamp) {}
+    async fn remove_layers(&self, _left: &LeftLayers) {}
 }
 
 fn image() -> EngineImage {

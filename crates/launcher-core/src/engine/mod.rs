@@ -82,10 +82,9 @@ pub trait Engine: Send + Sync + 'static {
     /// dropped build leaves no containers; its layers are for [`Engine::remove_layers`].
     async fn build(&self, build: Build) -> Result<(), EngineError>;
 
-    /// Removes layers of a failed build (oldest first, as they were reported), as far as nothing
-    /// else needs them. Images that have a name, the base among them, are never touched.
+    /// Removes layers of a failed build, as far as nothing else needs them. Images that have a name, the base among them, are never touched.
     /// Nor is anything that was made before the build began.
-    async fn remove_layers(&self, layers: &[String], began: Timestamp);
+    async fn remove_layers(&self, left: &LeftLayers);
 }
 
 /// A container as the engine reports it.
@@ -206,6 +205,17 @@ pub struct Build {
     pub context: BoxStream<'static, std::io::Result<Bytes>>,
     /// Called with every piece of output.
     pub output: Arc<dyn Fn(BuildOutput<'_>) + Send + Sync>,
+}
+
+/// What is known of the layers that a build left.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct LeftLayers {
+    /// Their ids, oldest first, as they were reported; that of the base may be among them.
+    pub ids: Vec<String>,
+    /// When the build began, by the engine's clock.
+    pub began: Timestamp,
+    /// Whether the build was cut off, so that its newest layer may not have been reported.
+    pub interrupted: bool,
 }
 
 /// What a build says while it runs.

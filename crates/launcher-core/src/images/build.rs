@@ -57,7 +57,7 @@ impl Images {
         let build = random_id();
         tracing::info!(%build, image = %name, "building");
         let built = self.try_build(name, url).await;
-        let settled = self.settle(name).await;
+        let settled = self.settle(name, false).await;
         match built {
             Ok(()) => {
                 tracing::info!(%build, image = %name, "built");

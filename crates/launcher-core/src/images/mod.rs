@@ -16,7 +16,7 @@ use tokio::sync::Semaphore;
 use self::{table::Table, work::Work};
 use crate::{
     Error, Image, ImageName, ImageStatus, Observer,
-    engine::{Engine, EngineImage},
+    engine::{Engine, EngineImage, LeftLayers},
     source,
     store::Store,
 };
@@ -78,7 +78,7 @@ impl Images {
     pub(crate) async fn refresh(&self) -> Result<(), Error> {
         for image in self.table.all() {
             if !self.work.is_under_way(&image.name) {
-                self.settle(&image.name).await?;
+                self.settle(&image.name, true).await?;
             }
         }
         Ok(())
@@ -97,13 +97,19 @@ impl Images {
     }
 
     /// Enters what the engine has, after work on an image has ended in any way: what is left of a
-    /// build that failed is removed, and the record of an image that is not there.
-    async fn settle(&self, name: &ImageName) -> Result<(), Error> {
+    /// build that failed, or was interrupted by the end of a launcher, is removed, and the record of
+    /// an image that is not there.
+    async fn settle(&self, name: &ImageName, interrupted: bool) -> Result<(), Error> {
         let Some(image) = self.table.get(name) else {
             return Ok(());
         };
         if let Some(began) = image.build_began {
-            self.engine.remove_layers(&image.layers, began).await;
+            let left = LeftLayers {
+                ids: image.layers.clone(),
+                began,
+                interrupted,
+            };
+            self.engine.remove_layers(&left).await;
         }
         match self.engine.image(&name.with_tag()).await? {
             Some(found) => self.note_present(name, &found).await,

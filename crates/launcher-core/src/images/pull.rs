@@ -28,7 +28,7 @@ impl Images {
             pulled = self.engine.pull(&full_name) => pulled,
             () = abandoned.wait() => Err(EngineError::Failed("nobody waits for it any more".into())),
         };
-        self.settle(name).await?;
+        self.settle(name, false).await?;
         pulled.map_err(|error| pull_error(name, error).into())
     }
 }
