@@ -11,6 +11,7 @@ use bollard::{
 };
 use futures_util::{Stream, StreamExt};
 use jiff::Timestamp;
+use tokio::time::{sleep, timeout};
 
 use super::{
     Build, BuildOutput, EngineError, LeftLayers,
@@ -22,6 +23,8 @@ const SILENCE: Duration = Duration::from_secs(15 * 60);
 const BUILD: Duration = Duration::from_secs(60 * 60);
 /// How long cleaning up one layer may take.
 const CLEANUP: Duration = Duration::from_secs(30);
+/// Wait before a layer that a container uses is tried again.
+const RETRY_REMOVAL: Duration = Duration::from_millis(250);
 /// Longest text that is taken over from the engine into an error, in characters.
 const MAX_REASON: usize = 2_000;
 
@@ -36,7 +39,7 @@ pub(super) async fn build(docker: &Docker, build: Build) -> Result<(), EngineErr
         .build();
     let stream = docker.build_image(options, None, Some(body_try_stream(build.context)));
     let watched = watch(stream, &*build.output);
-    match tokio::time::timeout(BUILD, watched).await {
+    match timeout(BUILD, watched).await {
         Ok(outcome) => outcome,
         Err(_) => Err(EngineError::Deadline("finish the build")),
     }
@@ -48,7 +51,7 @@ async fn watch(
 ) -> Result<(), EngineError> {
     let mut stream = std::pin::pin!(stream);
     loop {
-        let next = tokio::time::timeout(SILENCE, stream.next()).await;
+        let next = timeout(SILENCE, stream.next()).await;
         let Some(info) = next.map_err(|_| EngineError::Deadline("go on with the build"))? else {
             return Ok(());
         };
@@ -87,10 +90,29 @@ async fn remove_layer(docker: &Docker, id: &str, began: Timestamp) {
     if !is_left_by_build(docker, id, began).await {
         return;
     }
-    let options = RemoveImageOptionsBuilder::default().noprune(true).build();
-    let removal = async { Ok(docker.remove_image(id, Some(options), None).await?) };
-    if let Err(error) = bounded(CLEANUP, "remove a layer", removal).await {
+    let removal = timeout(CLEANUP, remove_when_free(docker, id)).await;
+    if let Ok(Err(error)) = removal {
         tracing::debug!(layer = %id, %error, "a layer of a failed build is in use");
+    } else if removal.is_err() {
+        tracing::warn!(layer = %id, "a layer of a failed build is still used by a container");
+    }
+}
+
+/// The engine removes the container of a step that was cut off in its own time, and until then keeps
+/// the layer that the container began with.
+async fn remove_when_free(docker: &Docker, id: &str) -> Result<(), EngineError> {
+    loop {
+        let options = RemoveImageOptionsBuilder::default().noprune(true).build();
+        match docker
+            .remove_image(id, Some(options), None)
+            .await
+            .map_err(EngineError::from)
+        {
+            Err(EngineError::Conflict(text)) if text.contains("container") => {
+                sleep(RETRY_REMOVAL).await;
+            }
+            removed => return removed.map(drop),
+        }
     }
 }
 
