@@ -365,8 +365,11 @@ fn is_pending(view: &InstanceView) -> bool {
     view.observed.carried_out < view.record.wish
 }
 
+/// A start that has failed and waits for its next attempt does not count: who asks again wants it
+/// tried now.
 fn is_starting(view: &InstanceView) -> bool {
-    is_pending(view) && matches!(view.record.wanted, Wanted::Running { .. })
+    let wanted = matches!(view.record.wanted, Wanted::Running { .. });
+    is_pending(view) && wanted && view.observed.failure.is_none()
 }
 
 fn is_ending(view: &InstanceView) -> bool {

@@ -475,6 +475,19 @@ async fn a_start_during_the_launch_waits_for_it() {
 }
 
 #[tokio::test]
+async fn a_start_that_failed_is_tried_again_when_somebody_asks_again() {
+    let world = World::new().await;
+    let id = world.launcher.launch(options("app", &[])).await.unwrap();
+    world.launcher.stop_instance(&id).await.unwrap();
+    world.engine.fail("start");
+    let error = world.launcher.start_instance(&id).await.unwrap_err();
+    assert!(matches!(error, Error::NotYet(_)), "{error:?}");
+    world.engine.heal();
+    world.launcher.start_instance(&id).await.unwrap();
+    assert_eq!(world.view(&id).observed.status, Status::Running);
+}
+
+#[tokio::test]
 async fn a_start_during_a_stop_is_a_new_run() {
     let world = World::new().await;
     let id = world.launcher.launch(options("app", &[])).await.unwrap();
