@@ -88,6 +88,15 @@ describe('building images', () => {
       assert.match((await inside('node-20')).node, /^v20\./);
     });
 
+    it('whose binary modules cannot be built anew, with those that it brought along', async () => {
+      const broken = `if (process.env.METEOR_SKIP_NPM_REBUILD) process.exit(0);
+        require('fs').rmSync(__dirname + '/npm/node_modules/meteor/stand-in', { recursive: true });
+        process.exit(1);`;
+      const bundle = await meteorBundleWith({ 'bundle/programs/server/npm-rebuild.js': broken });
+      assert.equal(await build('as-packed', server.serve('as-packed.tar.gz', bundle)), true);
+      await inside('as-packed');
+    });
+
     it('as an ordinary user, under an init', async () => {
       const facts = await inside('from-npm');
       assert.notEqual(facts.uid, 0);

@@ -25,9 +25,16 @@ RUN export HOME=/tmp/npm METEOR_SKIP_NPM_REBUILD=1 \
 
 COPY --chown=1000:1000 bundle/ /bundle/
 # Builds the binary parts of the packages that the app brought along in npm/ anew, for this Node.
+# Where that cannot be done (no compiler, or prebuilt binaries out of reach), those that came with the
+# bundle are used: what was compiled on Linux against Node-API runs on every Node.
 RUN export HOME=/tmp/npm \
         npm_config_audit=false npm_config_fund=false npm_config_update_notifier=false && \
-    if [ -f npm-rebuild.js ]; then node npm-rebuild.js; fi && \
-    rm -rf /tmp/npm
+    if [ -d npm ]; then cp -a npm /tmp/npm-as-packed; fi && \
+    if [ -f npm-rebuild.js ] && ! node npm-rebuild.js; then \
+        echo "npm rebuild failed: the binary modules are used as they came with the bundle" && \
+        rm -rf npm && \
+        if [ -d /tmp/npm-as-packed ]; then cp -a /tmp/npm-as-packed npm; fi; \
+    fi && \
+    rm -rf /tmp/npm /tmp/npm-as-packed
 WORKDIR /bundle
 CMD ["node", "main.js"]
