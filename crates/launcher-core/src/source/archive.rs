@@ -52,7 +52,7 @@ pub enum Kind {
 
 /// The result of the validating pass.
 pub(super) enum Found {
-    Dockerfile,
+    Dockerfile { repeats: HashMap<String, u64> },
     MeteorBundle(Box<Bundle>),
 }
 
@@ -184,7 +184,7 @@ impl Scan {
         Ok(())
     }
 
-    fn classify(self, architecture: &str) -> Result<Found, SourceError> {
+    fn classify(mut self, architecture: &str) -> Result<Found, SourceError> {
         if self.tree.is_empty() {
             return Err(SourceError::Empty);
         }
@@ -197,11 +197,13 @@ impl Scan {
         let can_be_spared =
             |path: &str| root.is_some_and(|root| bundle::is_made_by_node_gyp(root, path));
         let left_out = self.tree.check_links(can_be_spared)?;
+        let repeats = self.tree.take_repeats();
         if has_dockerfile {
-            return Ok(Found::Dockerfile);
+            return Ok(Found::Dockerfile { repeats });
         }
         if let Some(root) = root {
-            let bundle = Bundle::read(&self, root, architecture)?.without(left_out);
+            let mut bundle = Bundle::read(&self, root, architecture)?.without(left_out);
+            bundle.repeats = repeats;
             return Ok(Found::MeteorBundle(Box::new(bundle)));
         }
         if self.meteor_source {

@@ -50,6 +50,8 @@ pub(super) struct Bundle {
     pub(super) replaced: HashMap<String, Vec<u8>>,
     /// Links that do not get into the context, by their path in the archive.
     pub(super) left_out: BTreeSet<String>,
+    /// How often files appear again in the archive, by path.
+    pub(super) repeats: HashMap<String, u64>,
     pub(super) notes: Vec<String>,
 }
 
@@ -110,6 +112,7 @@ impl Bundle {
             root,
             replaced: HashMap::new(),
             left_out: BTreeSet::new(),
+            repeats: HashMap::new(),
             notes: Vec::new(),
         };
         if !carries_node_modules {

@@ -54,6 +54,9 @@ pub(super) struct Repacker {
     replaced: HashMap<String, Vec<u8>>,
     /// What does not get into the context, by its path in the archive.
     left_out: BTreeSet<String>,
+    /// How often files appear again. Only the last of them gets into the context: the engine's cache
+    /// looks at the first, its builds at the last.
+    repeats: HashMap<String, u64>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -65,7 +68,7 @@ enum Layout {
 }
 
 impl Repacker {
-    pub(super) fn dockerfile(archive: File, limits: Limits) -> Self {
+    pub(super) fn dockerfile(archive: File, limits: Limits, repeats: HashMap<String, u64>) -> Self {
         Self {
             archive,
             limits,
@@ -73,6 +76,7 @@ impl Repacker {
             added: Vec::new(),
             replaced: HashMap::new(),
             left_out: BTreeSet::new(),
+            repeats,
         }
     }
 
@@ -85,6 +89,7 @@ impl Repacker {
             added: vec![(DOCKERFILE, text.into_bytes())],
             replaced: bundle.replaced,
             left_out: bundle.left_out,
+            repeats: bundle.repeats,
         }
     }
 
@@ -98,7 +103,7 @@ impl Repacker {
         ContextStream(receiver)
     }
 
-    fn write(self, out: PieceWriter) -> io::Result<()> {
+    fn write(mut self, out: PieceWriter) -> io::Result<()> {
         let mut context = tar::Builder::new(out);
         for (path, content) in &self.added {
             append_file(
@@ -114,7 +119,7 @@ impl Repacker {
         let mut reader = archive::open(&self.archive, &self.limits, never)?;
         while let Some(entry) = reader.next_entry()? {
             let path = clean(&entry.path)?;
-            if self.left_out.contains(&path) {
+            if self.left_out.contains(&path) || self.comes_again(&path, &entry.kind) {
                 continue;
             }
             if let Some(place) = self.layout.place(&path) {
@@ -122,6 +127,16 @@ impl Repacker {
             }
         }
         context.into_inner()?.finish()
+    }
+
+    fn comes_again(&mut self, path: &str, kind: &EntryKind) -> bool {
+        match self.repeats.get_mut(path) {
+            Some(left) if *kind == EntryKind::File && *left > 0 => {
+                *left -= 1;
+                true
+            }
+            _ => false,
+        }
     }
 
     fn append(

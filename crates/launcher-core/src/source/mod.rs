@@ -115,10 +115,10 @@ fn prepare_blocking(
 ) -> Result<Prepared, SourceError> {
     let limits = options.limits.clone();
     match archive::inspect(&archive, &limits, &options.architecture, cancelled)? {
-        Found::Dockerfile => Ok(Prepared {
+        Found::Dockerfile { repeats } => Ok(Prepared {
             kind: Kind::Dockerfile,
             notes: vec!["archive with a Dockerfile at its root".to_owned()],
-            repacker: Repacker::dockerfile(archive, limits),
+            repacker: Repacker::dockerfile(archive, limits, repeats),
         }),
         Found::MeteorBundle(bundle) => {
             let node_image = options.node_image.for_major(bundle.info.node_major);

@@ -31,6 +31,12 @@ pub(super) struct Tree {
     hasher: RandomState,
     files: HashSet<u64>,
     directories: HashSet<u64>,
+    /// Files that are files of their own, not second names.
+    own_files: HashSet<u64>,
+    /// How often those appear again, by path.
+    repeats: HashMap<String, u64>,
+    /// Files that hard links name.
+    named_files: HashSet<String>,
     links: HashMap<String, String>,
     /// Those of the links that hard links name, and which must be there for them.
     named_links: HashSet<String>,
@@ -85,6 +91,9 @@ impl Tree {
             hasher: RandomState::new(),
             files: HashSet::new(),
             directories: HashSet::new(),
+            own_files: HashSet::new(),
+            repeats: HashMap::new(),
+            named_files: HashSet::new(),
             links: HashMap::new(),
             named_links: HashSet::new(),
         }
@@ -105,7 +114,11 @@ impl Tree {
                 Err(SourceError::entry(path, "appears twice, once as a link"))
             }
             EntryKind::File => {
-                self.files.insert(self.fingerprint(path));
+                let fingerprint = self.fingerprint(path);
+                self.files.insert(fingerprint);
+                if !self.own_files.insert(fingerprint) {
+                    *self.repeats.entry(path.to_owned()).or_default() += 1;
+                }
                 Ok(())
             }
             EntryKind::Directory => {
@@ -113,6 +126,14 @@ impl Tree {
                 Ok(())
             }
         }
+    }
+
+    /// How often files appear again, by path: the last of them counts. Those that hard links name are
+    /// left as they are, since a link may be to an earlier one.
+    pub(super) fn take_repeats(&mut self) -> HashMap<String, u64> {
+        let mut repeats = std::mem::take(&mut self.repeats);
+        repeats.retain(|path, _| !self.named_files.contains(path));
+        repeats
     }
 
     /// The links that lead out of the tree, if all of them can be spared. To be asked when all
@@ -243,6 +264,7 @@ impl Tree {
                 "is a hard link to no earlier file",
             ));
         }
+        self.named_files.insert(target);
         self.files.insert(self.fingerprint(path));
         Ok(())
     }

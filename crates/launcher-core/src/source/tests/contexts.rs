@@ -49,6 +49,27 @@ fn a_context_holds_what_the_archive_held() {
 }
 
 #[test]
+fn of_a_file_that_appears_again_only_the_last_one_counts() {
+    let repeated = |tar: Tar, path: &str| {
+        tar.file(path, "first")
+            .file("other", "")
+            .file(path, "second")
+            .file(path, "last")
+    };
+    let plain = repeated(Tar::default().file("Dockerfile", "FROM scratch\n"), "a");
+    let bundle = repeated(Tar::default().bundle(), "bundle/a");
+    for (tar, path) in [(plain, "a"), (bundle, "bundle/a")] {
+        let context = context(prepare(&tar.build()).unwrap());
+        let entries = entries(&context);
+        let found = entries
+            .iter()
+            .filter(|(entry, _)| entry.path == path.as_bytes());
+        let contents: Vec<&[u8]> = found.map(|(_, content)| content.as_slice()).collect();
+        assert_eq!(contents, [b"last"], "{path}");
+    }
+}
+
+#[test]
 fn a_context_is_an_archive_with_the_same_context() {
     let first = context(prepare(&rich().build()).unwrap());
     let second = context(prepare(&first).unwrap());
