@@ -1,7 +1,7 @@
 //! Durable state: what is wanted. What can be observed is not stored.
 //!
 //! A call returns when the change survives a crash of the process and of the machine. Every
-//! implementation passes the same [`contract`].
+//! implementation passes the same tests (`contract.rs`).
 
 #[cfg(test)]
 pub(crate) mod contract;
