@@ -23,6 +23,19 @@ proptest! {
     }
 
     #[test]
+    fn every_value_passes_through_serde(value in value()) {
+        prop_assert_eq!(ejson::to_value(&[&value]), Ok(Value::Array(vec![value.clone()])));
+        prop_assert_eq!(ejson::from_value(value.clone()), Ok(value));
+    }
+
+    #[test]
+    fn every_value_is_ejson_in_other_formats(value in value()) {
+        let json = serde_json::to_value(&value).unwrap();
+        prop_assert_eq!(ejson::from_json_value(json.clone()), Ok(value.clone()));
+        prop_assert_eq!(serde_json::from_value::<Value>(json).unwrap(), value);
+    }
+
+    #[test]
     fn no_text_makes_the_reader_panic(text in ".{0,64}") {
         let _whatever = ejson::parse(&text);
     }

@@ -1,6 +1,17 @@
 use base64::Engine as _;
 use base64::alphabet::STANDARD;
 
+/// Bytes, for Rust types that go in and out of a [`Value`](super::Value) by `serde`: there a plain
+/// `Vec<u8>` would be written as an array of numbers.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct Binary(pub Vec<u8>);
+
+impl From<Vec<u8>> for Binary {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self(bytes)
+    }
+}
+
 /// Standard base64 with padding.
 pub(super) fn encode(bytes: &[u8]) -> String {
     base64::engine::general_purpose::STANDARD.encode(bytes)

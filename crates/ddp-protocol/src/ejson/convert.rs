@@ -1,6 +1,6 @@
 //! Conversions between [`Value`] and the types that Rust programs hold.
 
-use super::{Date, Fields, ObjectId, Regexp, Value, to_json_value};
+use super::{Binary, Date, Fields, ObjectId, Regexp, Value, to_json_value};
 
 /// Builds [`Fields`](crate::ejson::Fields) in the order written.
 ///
@@ -49,6 +49,9 @@ from! {
     &str => |text: &str| Self::String(text.to_owned());
     &String => |text: &String| Self::String(text.clone());
     Fields => Self::Object;
+    Binary => |binary: Binary| Self::Binary(binary.0);
+    i8 => |number| Self::Number(f64::from(number));
+    i16 => |number| Self::Number(f64::from(number));
     Date => Self::Date;
     ObjectId => Self::ObjectId;
     Regexp => Self::Regexp;
