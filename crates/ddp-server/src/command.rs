@@ -62,11 +62,3 @@ impl Commands {
         let _session_is_over = self.0.send(command);
     }
 }
-
-impl Change {
-    pub(crate) fn id(&self) -> &DocumentId {
-        match self {
-            Self::Added { id, .. } | Self::Changed { id, .. } | Self::Removed { id } => id,
-        }
-    }
-}

@@ -190,7 +190,7 @@ impl Publication {
             return Err(Error::internal());
         }
         for query in queries {
-            query.publish(sub);
+            query.publish(sub)?;
         }
         sub.ready();
         Ok(())

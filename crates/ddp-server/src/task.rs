@@ -17,6 +17,6 @@ pub(crate) async fn guarded<F: Future>(handler: F) -> Result<F::Output, Panicked
 }
 
 /// Calls back into the application in the same way.
-pub(crate) fn caught(callback: impl FnOnce()) -> Result<(), Panicked> {
+pub(crate) fn caught<R>(callback: impl FnOnce() -> R) -> Result<R, Panicked> {
     std::panic::catch_unwind(AssertUnwindSafe(callback)).map_err(|_payload| Panicked)
 }

@@ -1,0 +1,133 @@
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use ddp_protocol::ejson::Fields;
+use ddp_protocol::{DocumentId, Error};
+
+use super::documents::Documents;
+use super::observer::Observer;
+use super::selector::Selector;
+use crate::publication::Subscription;
+use crate::task::Panicked;
+
+/// The distinct queries that somebody listens to. Those for one document are found by its id: it
+/// costs nothing that there is one for each user of a large collection.
+#[derive(Default)]
+pub(super) struct Observers {
+    general: HashMap<Selector, Observer>,
+    by_id: HashMap<DocumentId, HashMap<Selector, Observer>>,
+    next_number: u64,
+}
+
+impl Observers {
+    /// Lets a subscription listen. Gives the number by which it [leaves](Self::leave).
+    pub(super) fn join(
+        &mut self,
+        collection: &Arc<str>,
+        documents: &Documents,
+        selector: &Selector,
+        sub: Subscription,
+    ) -> Result<u64, Panicked> {
+        let observer = self.observer(selector, documents)?;
+        self.next_number += 1;
+        let number = self.next_number;
+        if let Some(observer) = observer {
+            self.group(selector).insert(selector.clone(), observer);
+        }
+        if let Some(observer) = self.group(selector).get_mut(selector) {
+            observer.join(number, collection, sub);
+        }
+        Ok(number)
+    }
+
+    pub(super) fn leave(&mut self, selector: &Selector, number: u64) {
+        let group = self.group(selector);
+        let alone = group
+            .get_mut(selector)
+            .is_some_and(|observer| observer.leave(number));
+        if alone {
+            group.remove(selector);
+        }
+        self.tidy(selector);
+    }
+
+    /// A document has changed. A query whose filter panics ends, with an error for those who
+    /// listen to it; the others and the writer do not notice.
+    pub(super) fn document_changed(
+        &mut self,
+        collection: &Arc<str>,
+        id: &DocumentId,
+        fields: Option<&Arc<Fields>>,
+    ) {
+        let mut tell = |_: &Selector, observer: &mut Observer| {
+            let told = observer.document_changed(collection, id, fields);
+            told.map_err(|Panicked| fail(collection, observer)).is_ok()
+        };
+        self.general.retain(&mut tell);
+        if let Some(group) = self.by_id.get_mut(id) {
+            group.retain(&mut tell);
+            if group.is_empty() {
+                self.by_id.remove(id);
+            }
+        }
+    }
+
+    /// What the query shows, where somebody already listens to it.
+    pub(super) fn shown(&self, selector: &Selector) -> Option<&Documents> {
+        let group = match &selector.id {
+            Some(id) => self.by_id.get(id)?,
+            None => &self.general,
+        };
+        group.get(selector).map(Observer::shown)
+    }
+
+    /// How many subscriptions listen.
+    pub(super) fn subscriptions(&self) -> usize {
+        self.all()
+            .map(|observer| observer.subscriptions().count())
+            .sum()
+    }
+
+    /// How many distinct queries are listened to.
+    pub(super) fn len(&self) -> usize {
+        self.all().count()
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Observer> {
+        let by_id = self.by_id.values().flat_map(HashMap::values);
+        self.general.values().chain(by_id)
+    }
+
+    /// A new observer, unless there is one.
+    fn observer(
+        &self,
+        selector: &Selector,
+        documents: &Documents,
+    ) -> Result<Option<Observer>, Panicked> {
+        match self.shown(selector) {
+            Some(_) => Ok(None),
+            None => Observer::new(selector, documents).map(Some),
+        }
+    }
+
+    fn group(&mut self, selector: &Selector) -> &mut HashMap<Selector, Observer> {
+        match &selector.id {
+            Some(id) => self.by_id.entry(id.clone()).or_default(),
+            None => &mut self.general,
+        }
+    }
+
+    fn tidy(&mut self, selector: &Selector) {
+        let Some(id) = &selector.id else { return };
+        if self.by_id.get(id).is_some_and(HashMap::is_empty) {
+            self.by_id.remove(id);
+        }
+    }
+}
+
+fn fail(collection: &str, observer: &Observer) {
+    tracing::error!(collection, "the filter of a query panicked");
+    for sub in observer.subscriptions() {
+        sub.error(Error::internal());
+    }
+}
