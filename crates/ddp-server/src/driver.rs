@@ -127,9 +127,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
                     name,
                     params,
                 } => {
-                    let subscription = Subscription::new(sub, id, self.connection.clone());
-                    if let Some(publisher) = self.handlers.publisher(&name) {
-                        publisher.start(&subscription, name, params);
+                    let subscription = Subscription::new(sub, id, name, self.connection.clone());
+                    if let Some(publisher) = self.handlers.publisher(subscription.name()) {
+                        publisher.start(&subscription, params);
                     }
                     self.subscriptions.0.insert(sub, subscription);
                 }

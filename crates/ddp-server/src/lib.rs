@@ -2,24 +2,20 @@
 //! WebSocket.
 //!
 //! ```no_run
-//! use ddp_server::{Error, MethodContext, Publication, Server, Subscription, ejson, fields};
+//! use ddp_server::{Server, fields, live};
 //!
 //! # async fn example() -> std::io::Result<()> {
-//! let (tasks, tasks_view) = ddp_server::live::collection("tasks");
+//! let (tasks, tasks_view) = live::collection("tasks");
 //!
 //! let server = Server::builder()
-//!     .method("addTask", move |_ctx: MethodContext, params: Vec<ejson::Value>| {
-//!         let text = params.first().and_then(|text| text.as_str()).map(str::to_owned);
-//!         let added = text.ok_or_else(Error::match_failed).map(|text| {
-//!             let id = ddp_server::random_id();
-//!             tasks.set(&id, fields! { "text": text, "done": false });
-//!             id
-//!         });
-//!         async move { added }
+//!     .method("addTask", move |_ctx, (list, text): (String, String)| {
+//!         let id = ddp_server::random_id();
+//!         tasks.set(&id, fields! { "list": list, "text": text, "done": false });
+//!         async move { Ok(id) }
 //!     })
-//!     .publish("tasks", move |_sub: Subscription, _params: Vec<ejson::Value>| {
-//!         let all = tasks_view.find();
-//!         async move { Ok(Publication::from(all)) }
+//!     .publish("tasks", move |_sub, (list,): (String,)| {
+//!         let on_list = tasks_view.find().equals("list", list);
+//!         async move { Ok(on_list) }
 //!     })
 //!     .build();
 //!
@@ -38,11 +34,14 @@ mod command;
 mod config;
 mod connection;
 mod driver;
+mod error;
 mod handlers;
 mod id;
 mod listen;
 mod method;
+mod params;
 mod publication;
+mod result;
 mod server;
 mod task;
 mod upgrade;
@@ -50,8 +49,12 @@ mod wire;
 
 pub use config::{Config, Heartbeat};
 pub use connection::Connection;
-pub use ddp_protocol::{DocumentId, Error, ejson, fields, object};
+pub use ddp_protocol::error::ErrorCode;
+pub use ddp_protocol::{DocumentId, ejson, fields, object};
+pub use error::{ClientSafe, Error};
 pub use id::random_id;
-pub use method::{IntoResult, MethodContext, WriteGuard};
+pub use method::{MethodContext, WriteGuard};
+pub use params::FromParams;
 pub use publication::{Publication, Subscription};
+pub use result::IntoResult;
 pub use server::{Builder, Server};

@@ -2,13 +2,15 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use ddp_protocol::Error;
-use ddp_protocol::ejson::{Fields, Value};
+use ddp_protocol::ejson::Value;
 use ddp_protocol::session::{CallKey, Work};
 use tokio_util::task::TaskTracker;
 
 use crate::command::Command;
 use crate::connection::Connection;
+use crate::error::Error;
+use crate::params::FromParams;
+use crate::result::IntoResult;
 use crate::task;
 
 /// What a method knows about its call (Meteor's `this` in a method).
@@ -62,48 +64,6 @@ impl Drop for WriteGuard {
     }
 }
 
-/// What a method may return.
-pub trait IntoResult {
-    /// The result on the wire; `None` leaves it out, as JavaScript's `undefined`.
-    fn into_result(self) -> Option<Value>;
-}
-
-impl IntoResult for Option<Value> {
-    fn into_result(self) -> Option<Value> {
-        self
-    }
-}
-
-impl IntoResult for () {
-    fn into_result(self) -> Option<Value> {
-        None
-    }
-}
-
-macro_rules! into_result {
-    ($($type:ty),*) => {$(
-        impl IntoResult for $type {
-            fn into_result(self) -> Option<Value> {
-                Some(self.into())
-            }
-        }
-    )*};
-}
-
-into_result!(
-    Value,
-    Fields,
-    bool,
-    String,
-    &str,
-    f64,
-    i32,
-    u32,
-    i64,
-    u64,
-    Vec<Value>
-);
-
 type Returned = Pin<Box<dyn Future<Output = Result<Option<Value>, Error>> + Send>>;
 
 /// A registered method.
@@ -111,15 +71,16 @@ type Returned = Pin<Box<dyn Future<Output = Result<Option<Value>, Error>> + Send
 pub(crate) struct Method(Arc<dyn Fn(MethodContext, Vec<Value>) -> Returned + Send + Sync>);
 
 impl Method {
-    pub(crate) fn new<F, T, R>(handler: F) -> Self
+    pub(crate) fn new<F, P, T, R>(handler: F) -> Self
     where
-        F: Fn(MethodContext, Vec<Value>) -> T + Send + Sync + 'static,
+        F: Fn(MethodContext, P) -> T + Send + Sync + 'static,
+        P: FromParams,
         T: Future<Output = Result<R, Error>> + Send + 'static,
         R: IntoResult,
     {
         Self(Arc::new(move |context, params| {
-            let returned = handler(context, params);
-            Box::pin(async move { returned.await.map(IntoResult::into_result) })
+            let returned = P::from_params(params).map(|params| handler(context, params));
+            Box::pin(async move { returned?.await?.into_result() })
         }))
     }
 
@@ -146,6 +107,7 @@ impl Method {
                 tracing::error!(method = name, "a method panicked");
                 Err(Error::internal())
             });
+            let result = result.map_err(|error| error.disclose("a method", &name));
             connection.send(Command::MethodReturned { call, result });
         });
     }

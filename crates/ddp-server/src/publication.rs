@@ -4,15 +4,17 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use ddp_protocol::DocumentId;
 use ddp_protocol::ejson::{Fields, Value};
 use ddp_protocol::merge_box::SubscriptionKey;
 use ddp_protocol::session::Work;
-use ddp_protocol::{DocumentId, Error};
 use parking_lot::Mutex;
 
 use crate::command::{Change, Command};
 use crate::connection::Connection;
+use crate::error::Error;
 use crate::live::Query;
+use crate::params::FromParams;
 use crate::task;
 
 /// One client's subscription, as its publication sees it (Meteor's `this` in a publish function).
@@ -26,6 +28,7 @@ pub struct Subscription(Arc<Inner>);
 struct Inner {
     key: SubscriptionKey,
     id: String,
+    name: String,
     connection: Connection,
     on_stop: Mutex<OnStop>,
 }
@@ -45,11 +48,17 @@ impl fmt::Debug for OnStop {
 }
 
 impl Subscription {
-    pub(crate) fn new(key: SubscriptionKey, id: String, connection: Connection) -> Self {
+    pub(crate) fn new(
+        key: SubscriptionKey,
+        id: String,
+        name: String,
+        connection: Connection,
+    ) -> Self {
         let on_stop = Mutex::new(OnStop::Active(Vec::new()));
         Self(Arc::new(Inner {
             key,
             id,
+            name,
             connection,
             on_stop,
         }))
@@ -58,6 +67,11 @@ impl Subscription {
     /// The id that the client gave the subscription.
     pub fn id(&self) -> &str {
         &self.0.id
+    }
+
+    /// The publication's name.
+    pub fn name(&self) -> &str {
+        &self.0.name
     }
 
     /// The subscriber's connection.
@@ -104,8 +118,9 @@ impl Subscription {
         self.send(Command::Ready(self.0.key));
     }
 
-    /// Ends the subscription with an error.
-    pub fn error(&self, error: Error) {
+    /// Ends the subscription with an error. What clients may not see of it goes to the log.
+    pub fn error(&self, error: impl Into<Error>) {
+        let error = error.into().disclose("a publication", &self.0.name);
         self.send(Command::Fail(self.0.key, error));
     }
 
@@ -197,6 +212,13 @@ impl Publication {
     }
 }
 
+/// As [`Publication::manual`].
+impl From<()> for Publication {
+    fn from((): ()) -> Self {
+        Self::manual()
+    }
+}
+
 impl From<Query> for Publication {
     fn from(query: Query) -> Self {
         Self(Source::Queries(vec![query]))
@@ -222,27 +244,28 @@ type Returned = Pin<Box<dyn Future<Output = Result<Publication, Error>> + Send>>
 pub(crate) struct Publisher(Arc<dyn Fn(Subscription, Vec<Value>) -> Returned + Send + Sync>);
 
 impl Publisher {
-    pub(crate) fn new<F, T, P>(handler: F) -> Self
+    pub(crate) fn new<F, P, T, R>(handler: F) -> Self
     where
-        F: Fn(Subscription, Vec<Value>) -> T + Send + Sync + 'static,
-        T: Future<Output = Result<P, Error>> + Send + 'static,
-        P: Into<Publication>,
+        F: Fn(Subscription, P) -> T + Send + Sync + 'static,
+        P: FromParams,
+        T: Future<Output = Result<R, Error>> + Send + 'static,
+        R: Into<Publication>,
     {
         Self(Arc::new(move |sub, params| {
-            let returned = handler(sub, params);
-            Box::pin(async move { returned.await.map(Into::into) })
+            let returned = P::from_params(params).map(|params| handler(sub, params));
+            Box::pin(async move { returned?.await.map(Into::into) })
         }))
     }
 
     /// Runs the handler in a task of its own, which reports to the session.
-    pub(crate) fn start(&self, sub: &Subscription, name: String, params: Vec<Value>) {
+    pub(crate) fn start(&self, sub: &Subscription, params: Vec<Value>) {
         let handler = Arc::clone(&self.0);
         let sub = sub.clone();
         tokio::spawn(async move {
             let context = sub.clone();
             let outcome = task::guarded(async move { handler(context, params).await }).await;
             let outcome = outcome.unwrap_or_else(|task::Panicked| {
-                tracing::error!(publication = name, "a publication panicked");
+                tracing::error!(publication = sub.name(), "a publication panicked");
                 Err(Error::internal())
             });
             if let Err(error) = outcome.and_then(|publication| publication.publish(&sub)) {

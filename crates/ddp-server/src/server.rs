@@ -4,9 +4,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use ddp_protocol::ejson::Value;
+use ddp_protocol::Session;
 use ddp_protocol::session::{Names, SessionConfig};
-use ddp_protocol::{Error, Session};
 use http::{HeaderMap, Request, Response, StatusCode};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
@@ -19,10 +18,13 @@ use crate::command::Commands;
 use crate::config::Config;
 use crate::connection::Connection;
 use crate::driver::Driver;
+use crate::error::Error;
 use crate::handlers::Handlers;
 use crate::id::random_id;
-use crate::method::{IntoResult, Method, MethodContext};
+use crate::method::{Method, MethodContext};
+use crate::params::FromParams;
 use crate::publication::{Publication, Publisher, Subscription};
+use crate::result::IntoResult;
 use crate::upgrade;
 
 /// tungstenite's default of 128 KiB for each connection would be most of an idle session.
@@ -180,12 +182,20 @@ impl Builder {
 
     /// Offers a method. A later one of the same name replaces it.
     ///
-    /// The handler runs in a task of its own. If it panics, the caller gets `500 Internal server
-    /// error`.
+    /// The arguments are read as the handler's second parameter says, see [`FromParams`]; the
+    /// result is anything serializable, see [`IntoResult`]; any error can be returned with `?`,
+    /// see [`Error`]. The handler runs in a task of its own. If it panics, the caller gets `500
+    /// Internal server error`.
+    ///
+    /// ```
+    /// # use ddp_server::Server;
+    /// Server::builder().method("add", |_ctx, (a, b): (f64, f64)| async move { Ok(a + b) });
+    /// ```
     #[must_use]
-    pub fn method<F, T, R>(mut self, name: impl Into<String>, handler: F) -> Self
+    pub fn method<F, P, T, R>(mut self, name: impl Into<String>, handler: F) -> Self
     where
-        F: Fn(MethodContext, Vec<Value>) -> T + Send + Sync + 'static,
+        F: Fn(MethodContext, P) -> T + Send + Sync + 'static,
+        P: FromParams,
         T: Future<Output = Result<R, Error>> + Send + 'static,
         R: IntoResult,
     {
@@ -198,13 +208,23 @@ impl Builder {
     /// Offers a publication. A later one of the same name replaces it.
     ///
     /// The handler returns queries of live collections, or speaks through its [`Subscription`]
-    /// and returns [`Publication::manual`].
+    /// and returns `()`. Its arguments are read as those of a [`method`](Self::method).
+    ///
+    /// ```
+    /// # use ddp_server::{Server, live};
+    /// let (_tasks, tasks) = live::collection("tasks");
+    /// Server::builder().publish("tasks", move |_sub, (list,): (String,)| {
+    ///     let on_list = tasks.find().equals("list", list);
+    ///     async move { Ok(on_list) }
+    /// });
+    /// ```
     #[must_use]
-    pub fn publish<F, T, P>(mut self, name: impl Into<String>, handler: F) -> Self
+    pub fn publish<F, P, T, R>(mut self, name: impl Into<String>, handler: F) -> Self
     where
-        F: Fn(Subscription, Vec<Value>) -> T + Send + Sync + 'static,
-        T: Future<Output = Result<P, Error>> + Send + 'static,
-        P: Into<Publication>,
+        F: Fn(Subscription, P) -> T + Send + Sync + 'static,
+        P: FromParams,
+        T: Future<Output = Result<R, Error>> + Send + 'static,
+        R: Into<Publication>,
     {
         self.handlers
             .publishers

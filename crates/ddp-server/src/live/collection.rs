@@ -1,10 +1,12 @@
 use std::sync::Arc;
 
 use ddp_protocol::DocumentId;
-use ddp_protocol::ejson::Fields;
+use ddp_protocol::ejson::{Fields, SerdeError};
+use serde::de::DeserializeOwned;
 
 use super::query::Query;
 use super::shared::Shared;
+use super::typed::from_document;
 use super::writer::Writer;
 
 /// Makes an empty live collection. Its name is what clients call it.
@@ -45,6 +47,20 @@ impl Collection {
     /// A document as it is now.
     pub fn get(&self, id: impl Into<DocumentId>) -> Option<Arc<Fields>> {
         self.shared.get(&id.into())
+    }
+
+    /// A document as it is now, read by serde; its id is its field `_id`.
+    ///
+    /// # Errors
+    ///
+    /// When the document is not what the type expects.
+    pub fn get_as<T: DeserializeOwned>(
+        &self,
+        id: impl Into<DocumentId>,
+    ) -> Result<Option<T>, SerdeError> {
+        let id = id.into();
+        let found = self.shared.get(&id);
+        found.map(|fields| from_document(&id, &fields)).transpose()
     }
 
     /// All documents as they are now, in the order in which they were inserted.

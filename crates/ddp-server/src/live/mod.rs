@@ -30,6 +30,7 @@ mod observers;
 mod query;
 mod selector;
 mod shared;
+mod typed;
 mod writer;
 
 pub use self::collection::{Collection, collection};

@@ -1,12 +1,13 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use ddp_protocol::DocumentId;
 use ddp_protocol::ejson::Fields;
-use ddp_protocol::{DocumentId, Error};
 
 use super::documents::Documents;
 use super::observer::Observer;
 use super::selector::Selector;
+use crate::error::Error;
 use crate::publication::Subscription;
 use crate::task::Panicked;
 

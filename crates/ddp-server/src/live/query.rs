@@ -1,10 +1,13 @@
 use std::sync::Arc;
 
-use ddp_protocol::ejson::{Fields, Value};
-use ddp_protocol::{DocumentId, Error};
+use ddp_protocol::DocumentId;
+use ddp_protocol::ejson::{Fields, SerdeError, Value};
+use serde::de::DeserializeOwned;
 
 use super::selector::{Filter, Projection, Selector};
 use super::shared::Shared;
+use super::typed::from_document;
+use crate::error::Error;
 use crate::publication::Subscription;
 use crate::task::Panicked;
 
@@ -90,6 +93,23 @@ impl Query {
         documents
             .filter_map(|(id, fields)| Some((id.clone(), self.selector.view(id, fields)?)))
             .collect()
+    }
+
+    /// What the query shows now, read by serde; each document's id is its field `_id`.
+    ///
+    /// # Errors
+    ///
+    /// When a document is not what the type expects.
+    ///
+    /// # Panics
+    ///
+    /// If a filter does.
+    pub fn fetch<T: DeserializeOwned>(&self) -> Result<Vec<T>, SerdeError> {
+        let documents = self.documents();
+        let typed = documents
+            .iter()
+            .map(|(id, fields)| from_document(id, fields));
+        typed.collect()
     }
 
     pub(crate) fn collection(&self) -> &str {

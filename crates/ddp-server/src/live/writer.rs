@@ -1,9 +1,12 @@
 use std::sync::Arc;
 
 use ddp_protocol::DocumentId;
-use ddp_protocol::ejson::Fields;
+use ddp_protocol::ejson::{Fields, SerdeError};
+use serde::Serialize;
 
 use super::shared::{Shared, State};
+use super::typed::to_fields;
+use crate::id::random_id;
 
 /// The end of a live collection that writes. There is one for each collection.
 #[derive(Debug)]
@@ -19,6 +22,33 @@ impl Writer {
     /// Inserts a document, or replaces all its fields. Subscribers hear what is different.
     pub fn set(&self, id: impl Into<DocumentId>, fields: Fields) {
         self.put(&mut self.shared.state.lock(), &id.into(), fields);
+    }
+
+    /// Inserts anything that serde can serialize to an object, and gives the document's id: its
+    /// `_id`, or a new random one. What had this id before is replaced.
+    ///
+    /// ```
+    /// #[derive(serde::Serialize, serde::Deserialize)]
+    /// struct Task {
+    ///     text: String,
+    ///     done: bool,
+    /// }
+    ///
+    /// let (tasks, view) = ddp_server::live::collection("tasks");
+    /// let id = tasks.insert(&Task { text: "Buy milk".into(), done: false })?;
+    /// let task: Option<Task> = view.get_as(&id)?;
+    /// assert_eq!(task.map(|task| task.text).as_deref(), Some("Buy milk"));
+    /// # Ok::<(), ddp_server::ejson::SerdeError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// When it is no object, or EJSON cannot say it.
+    pub fn insert<T: Serialize + ?Sized>(&self, document: &T) -> Result<DocumentId, SerdeError> {
+        let (id, fields) = to_fields(document)?;
+        let id = id.unwrap_or_else(|| random_id().into());
+        self.put(&mut self.shared.state.lock(), &id, fields);
+        Ok(id)
     }
 
     /// Changes a document in place. `false` if there is none of this id. The closure must not

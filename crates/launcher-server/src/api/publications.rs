@@ -51,7 +51,7 @@ pub(super) fn register(builder: Builder, publications: Publications) -> Builder 
 }
 
 fn publish_all(builder: Builder, name: &str, collection: Collection) -> Builder {
-    builder.publish(name, move |_subscription, _params| {
+    builder.publish(name, move |_subscription, _params: Vec<Value>| {
         let all = collection.find();
         async move { Ok(Publication::from(all)) }
     })
