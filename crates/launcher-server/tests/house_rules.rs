@@ -15,7 +15,8 @@ use std::{
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand};
 
 /// What each crate may depend on, of the crates in this workspace. ARCHITECTURE.md shows the same.
-const MAY_USE: [(&str, &[&str]); 5] = [
+const MAY_USE: [(&str, &[&str]); 6] = [
+    ("ddp-bench", &[]),
     ("ddp-protocol", &[]),
     ("ddp-server", &["ddp-protocol"]),
     ("launcher-core", &[]),

@@ -1,0 +1,95 @@
+//! 50 connections that each have 10 calls in flight.
+
+use std::io::Result;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::peer::Peer;
+use crate::sample::Sample;
+use crate::server::Server;
+use crate::swarm::Swarm;
+use crate::{Options, say};
+
+const CONNECTIONS: usize = 50;
+const IN_FLIGHT: usize = 10;
+
+struct Callers {
+    server: Server,
+    swarm: Swarm,
+    sample: Sample,
+}
+
+pub(crate) fn run(options: &Options) -> Result<Vec<Value>> {
+    let servers = [
+        Server::bare(&options.programs, "echo")?,
+        Server::ddp(&options.programs)?,
+    ];
+    let mut all = Vec::new();
+    for server in servers {
+        let swarm = Swarm::new(CONNECTIONS, &server, |server| match server.name {
+            "ddp-server" => Peer::connected(server.address),
+            _ => Peer::open(server.address),
+        })?;
+        all.push(Callers {
+            server,
+            swarm,
+            sample: Sample::default(),
+        });
+    }
+    for _ in 0..options.rounds {
+        for callers in &mut all {
+            callers.round(options.seconds)?;
+        }
+    }
+    let baseline = all[0].sample.micros();
+    let report = all.iter_mut().map(|callers| {
+        callers
+            .sample
+            .report("echo 50 x 10", callers.server.name, Some(baseline))
+    });
+    Ok(report.map(say).collect())
+}
+
+impl Callers {
+    fn round(&mut self, length: Duration) -> Result<()> {
+        let mut started = vec![[Instant::now(); IN_FLIGHT]; CONNECTIONS];
+        for peer in &mut self.swarm.peers {
+            (0..IN_FLIGHT).try_for_each(|slot| peer.send(&call(slot)))?;
+        }
+        let (cpu, end) = (self.server.cpu()?, Instant::now() + length);
+        let (mut answers, mut flying) = (0, CONNECTIONS * IN_FLIGHT);
+        while flying > 0 {
+            let sample = &mut self.sample;
+            self.swarm.turn(end + Duration::from_secs(5), |heard| {
+                let Some(slot) = slot(heard.text) else { return };
+                let (now, started) = (Instant::now(), &mut started[heard.client][slot]);
+                sample.latencies.push((now - *started).as_micros() as u32);
+                answers += 1;
+                if now < end {
+                    *started = now;
+                    heard.replies.push(call(slot));
+                } else {
+                    flying -= 1;
+                }
+            })?;
+        }
+        self.sample.add(answers, self.server.cpu()? - cpu);
+        Ok(())
+    }
+}
+
+/// The id says which of the calls in flight it is.
+fn call(slot: usize) -> String {
+    format!(r#"{{"msg":"method","id":"{slot}","method":"echo","params":["hello, world",42]}}"#)
+}
+
+/// Which call this is the answer of. `updated` is none.
+fn slot(answer: &[u8]) -> Option<usize> {
+    let (begin, rest) = answer.split_at_checked(r#"{"msg":"method","id":""#.len())?;
+    match begin.starts_with(br#"{"msg":"method"#) {
+        true => Some(usize::from(rest.first()? - b'0')),
+        false if begin.starts_with(br#"{"msg":"result"#) => Some(usize::from(rest.first()? - b'0')),
+        false => None,
+    }
+}
