@@ -4,17 +4,14 @@ use ddp_protocol::ejson::{Fields, Value};
 use ddp_protocol::merge_box::SubscriptionKey;
 use ddp_protocol::session::{CallKey, Work};
 use ddp_protocol::{DocumentId, Error};
-use tokio::sync::mpsc;
 
 /// What handlers and live collections say to a session. One channel carries all of it, so that a
 /// method's result comes after the data that the method has written.
 #[derive(Debug)]
 pub(crate) enum Command {
     Unblock(Work),
-    MethodReturned {
-        call: CallKey,
-        result: Result<Option<Value>, Error>,
-    },
+    /// In a box, as most commands are small and lie side by side.
+    MethodReturned(Box<Returned>),
     BeginWrite(CallKey),
     CommitWrite(CallKey),
     Change {
@@ -24,9 +21,16 @@ pub(crate) enum Command {
     },
     Ready(SubscriptionKey),
     Stop(SubscriptionKey),
-    Fail(SubscriptionKey, Error),
+    Fail(SubscriptionKey, Box<Error>),
     PublicationReturned(SubscriptionKey),
     Close,
+}
+
+/// What a method has returned.
+#[derive(Debug)]
+pub(crate) struct Returned {
+    pub(crate) call: CallKey,
+    pub(crate) result: Result<Option<Value>, Error>,
 }
 
 /// What has happened to a document; shared by all the sessions that hear of it.
@@ -44,21 +48,4 @@ pub(crate) enum Change {
     Removed {
         id: DocumentId,
     },
-}
-
-/// The way to a session's task. Talking to a session that is over does nothing.
-#[derive(Debug, Clone)]
-pub(crate) struct Commands(mpsc::UnboundedSender<Command>);
-
-impl Commands {
-    /// The channel is bounded by what may wait for the client, since the session's task never
-    /// stops emptying it.
-    pub(crate) fn channel() -> (Self, mpsc::UnboundedReceiver<Command>) {
-        let (sender, receiver) = mpsc::unbounded_channel();
-        (Self(sender), receiver)
-    }
-
-    pub(crate) fn send(&self, command: Command) {
-        let _session_is_over = self.0.send(command);
-    }
 }

@@ -23,6 +23,18 @@ pub struct Config {
     /// client's address is this many places from the right in `X-Forwarded-For`. Default: 0, the
     /// address of the socket.
     pub http_forwarded_count: i32,
+    /// How many connections there may be; one more is answered with 503. Default: as many as the
+    /// system allows.
+    pub max_connections: usize,
+    /// How many connections one client address may have (by
+    /// [`http_forwarded_count`](Self::http_forwarded_count)); one more is answered with 429.
+    /// Loopback addresses are not counted. Default: 1,000.
+    pub max_connections_per_address: usize,
+    /// How many sessions are closed in a second when the server shuts down, so that their clients
+    /// do not all come at once to the next server. Default: 500.
+    pub shutdown_pace: f64,
+    /// How long closing at that pace may take; then the rest is closed at once. Default: 5 s.
+    pub shutdown_timeout: Duration,
     /// How long a client may take to answer the closing of its connection. Default: 2 s.
     pub close_timeout: Duration,
 }
@@ -47,6 +59,10 @@ impl Default for Config {
             max_subscriptions: session.max_subscriptions,
             max_outgoing_bytes: session.max_queued_bytes,
             http_forwarded_count: 0,
+            max_connections: usize::MAX,
+            max_connections_per_address: 1_000,
+            shutdown_pace: 500.0,
+            shutdown_timeout: Duration::from_secs(5),
             close_timeout: Duration::from_secs(2),
         }
     }

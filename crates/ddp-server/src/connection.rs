@@ -4,7 +4,8 @@ use std::sync::Arc;
 use ddp_protocol::ejson::{Fields, Value};
 use http::HeaderMap;
 
-use crate::command::{Command, Commands};
+use crate::command::Command;
+use crate::inbox::Commands;
 
 /// The headers that handlers may see; cookies and credentials are not among them
 /// (`packages/ddp-server/stream_server.js`, sockjs' `transport.js`).
@@ -102,7 +103,12 @@ impl Connection {
     }
 }
 
-fn client_address(peer: SocketAddr, headers: &HeaderMap, forwarded_count: i32) -> Option<String> {
+/// The client's address by `HTTP_FORWARDED_COUNT`.
+pub(crate) fn client_address(
+    peer: SocketAddr,
+    headers: &HeaderMap,
+    forwarded_count: i32,
+) -> Option<String> {
     if forwarded_count == 0 {
         return Some(peer.ip().to_string());
     }

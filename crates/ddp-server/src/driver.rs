@@ -1,108 +1,166 @@
-//! The task of one session: it pumps between the socket, the handlers and the protocol, and
-//! decides nothing.
+//! The task of one session: it pumps between the wire, the handlers and the protocol, and decides
+//! nothing.
+//!
+//! It is written as a future by hand, as there is one for every client: it holds nothing twice,
+//! and goes to rest with nothing but what the session must know.
 
-use std::collections::HashMap;
-use std::pin::pin;
+use std::collections::VecDeque;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use ddp_protocol::Session;
 use ddp_protocol::merge_box::{SubscriptionKey, UnknownDocument};
-use ddp_protocol::session::{CloseReason, Event};
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::mpsc::UnboundedReceiver;
-use tokio::time::{sleep_until, timeout};
-use tokio_tungstenite::WebSocketStream;
-use tokio_util::sync::CancellationToken;
+use ddp_protocol::session::{CloseReason, Event, Transmit};
+use tokio::time::Sleep;
 
 use crate::command::{Change, Command};
 use crate::connection::Connection;
 use crate::handlers::Handlers;
+use crate::inbox::Inbox;
 use crate::publication::Subscription;
-use crate::wire::{Arrived, Ending, Wire};
+use crate::sessions::Place;
+use crate::wire::{Arrived, CloseCode, Ending, Wire};
 
 /// Commands are taken together until this many bytes wait, and then sent together.
 const BYTES_PER_TURN: usize = 64 * 1024;
 /// The most commands that are taken together, so that a stream of them that says nothing to this
 /// client does not keep it from being heard.
 const COMMANDS_PER_TURN: usize = 256;
+/// The most messages of the client that are taken together.
+const MESSAGES_PER_TURN: usize = 32;
+/// After so many turns other sessions have theirs.
+const TURNS: usize = 4;
 
-/// A session and what it needs to run.
-pub(crate) struct Driver<S> {
-    wire: Wire<S>,
+/// A session and what it needs to run. It is ready when the session is over.
+pub(crate) struct Driver<W> {
+    wire: W,
     session: Session,
-    commands: UnboundedReceiver<Command>,
+    inbox: Arc<Inbox>,
+    /// Commands that were taken out of the inbox.
+    batch: VecDeque<Command>,
     handlers: Arc<Handlers>,
     connection: Connection,
     subscriptions: Subscriptions,
+    alarm: Pin<Box<Sleep>>,
     close_timeout: Duration,
+    /// How many bytes the client did not take when they were last sent.
+    waiting_bytes: usize,
+    leaving: bool,
+    _place: Place,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
+impl<W: Wire> Driver<W> {
     pub(crate) fn new(
-        socket: WebSocketStream<S>,
+        wire: W,
         session: Session,
-        commands: UnboundedReceiver<Command>,
+        inbox: Arc<Inbox>,
         handlers: Arc<Handlers>,
         connection: Connection,
         close_timeout: Duration,
+        place: Place,
     ) -> Self {
-        let (wire, subscriptions) = (Wire::new(socket), Subscriptions::default());
+        tracing::debug!(session = session.id(), peer = %connection.peer(), "open");
         Self {
             wire,
             session,
-            commands,
+            inbox,
+            batch: VecDeque::new(),
             handlers,
             connection,
-            subscriptions,
+            subscriptions: Subscriptions::default(),
+            alarm: Box::pin(tokio::time::sleep(Duration::ZERO)),
             close_timeout,
+            waiting_bytes: 0,
+            leaving: false,
+            _place: place,
         }
-    }
-
-    /// Runs the session until it is over.
-    pub(crate) async fn run(mut self, stop: CancellationToken) {
-        tracing::debug!(session = self.session.id(), peer = %self.connection.peer(), "open");
-        let ending = self.pump(stop).await;
-        if !matches!(ending, Ending::Close) {
-            self.session.handle_disconnect();
-        }
-        self.dispatch();
-        self.report();
-        let finish = self.wire.finish(&mut self.session, ending);
-        let _client_took_too_long = timeout(self.close_timeout, finish).await;
     }
 
     /// Pumps until the connection is over.
-    async fn pump(&mut self, stop: CancellationToken) -> Ending {
-        let mut alarm = pin!(sleep_until(Instant::now().into()));
-        loop {
-            self.dispatch();
-            if self.session.close_reason().is_some() {
-                return Ending::Close;
+    fn poll_session(&mut self, context: &mut Context<'_>) -> Poll<Ending> {
+        for _ in 0..TURNS {
+            self.obey_some();
+            let more = match self.hear_some(context) {
+                Ok(more) => more,
+                Err(ending) => return Poll::Ready(ending),
+            };
+            let rang = self.watch_the_clock(context);
+            if let Some(reason) = self.session.close_reason() {
+                return Poll::Ready(Ending::Close(CloseCode::of_session(reason)));
             }
-            if let Err(ending) = self.wire.send_waiting(&mut self.session).await {
-                return ending;
+            if let Err(ending) = self.send(context) {
+                return Poll::Ready(ending);
             }
-            let deadline = self.session.poll_timeout();
-            if let Some(deadline) = deadline.filter(|at| *at != alarm.deadline().into_std()) {
-                alarm.as_mut().reset(deadline.into());
-            }
-            tokio::select! {
-                arrived = self.wire.next(&mut self.session) => match arrived {
-                    Arrived::Text(text) => self.session.handle_text(&text, Instant::now()),
-                    Arrived::Nothing => {}
-                    Arrived::End(ending) => return ending,
-                },
-                Some(command) = self.commands.recv() => self.obey_waiting(command),
-                () = alarm.as_mut(), if deadline.is_some() => {
-                    self.session.handle_timeout(Instant::now());
-                }
-                () = stop.cancelled() => {
-                    self.obey_all();
-                    self.session.close();
-                }
+            if !more && !rang && self.rest(context) {
+                return Poll::Pending;
             }
         }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Whether there is nothing to do until something happens.
+    fn rest(&mut self, context: &Context<'_>) -> bool {
+        if !self.batch.is_empty() || !self.inbox.rest(context) {
+            return false;
+        }
+        self.batch = VecDeque::new();
+        true
+    }
+
+    /// Hears what the client says; whether it may have more to say.
+    fn hear_some(&mut self, context: &mut Context<'_>) -> Result<bool, Ending> {
+        for _ in 0..MESSAGES_PER_TURN {
+            match self.wire.poll_receive(context) {
+                Poll::Pending => return Ok(false),
+                Poll::Ready(Arrived::End(ending)) => return Err(ending),
+                Poll::Ready(Arrived::Nothing) => {}
+                Poll::Ready(Arrived::Text(text)) => {
+                    self.session.handle_text(&text, Instant::now());
+                    self.obey_some();
+                }
+            }
+            let closed = self.session.close_reason().is_some();
+            if closed || self.session.queued_bytes() >= BYTES_PER_TURN {
+                break;
+            }
+        }
+        Ok(true)
+    }
+
+    /// Whether it is time for something, which then is done.
+    fn watch_the_clock(&mut self, context: &mut Context<'_>) -> bool {
+        let Some(deadline) = self.session.poll_timeout() else {
+            return false;
+        };
+        if self.alarm.deadline().into_std() != deadline {
+            self.alarm.as_mut().reset(deadline.into());
+        }
+        let rang = self.alarm.as_mut().poll(context).is_ready();
+        if rang {
+            self.session.handle_timeout(Instant::now());
+        }
+        rang
+    }
+
+    /// Sends what the session has to say, as far as the client takes it now.
+    fn send(&mut self, context: &mut Context<'_>) -> Result<(), Ending> {
+        loop {
+            while self.wire.has_room()
+                && let Some(message @ Transmit::Text(_)) = self.session.poll_transmit()
+            {
+                self.wire.push(message);
+            }
+            match self.wire.poll_flush(context) {
+                Poll::Ready(Ok(())) if self.session.has_transmit() => {}
+                Poll::Ready(Err(ending)) => return Err(ending),
+                _ => break,
+            }
+        }
+        self.waiting_bytes = self.session.queued_bytes() + self.wire.waiting_bytes();
+        Ok(())
     }
 
     /// Starts the handlers that the session asks for.
@@ -131,38 +189,42 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
                     if let Some(publisher) = self.handlers.publisher(subscription.name()) {
                         publisher.start(&subscription, params);
                     }
-                    self.subscriptions.0.insert(sub, subscription);
+                    self.subscriptions.0.push((sub, subscription));
                 }
                 Event::Stopped { sub } => self.subscriptions.stop(sub),
             }
         }
     }
 
-    fn obey_waiting(&mut self, first: Command) {
-        self.obey(first);
-        for _ in 1..COMMANDS_PER_TURN {
-            if self.session.queued_bytes() >= BYTES_PER_TURN {
-                return;
-            }
-            let Ok(command) = self.commands.try_recv() else {
+    /// Does what handlers have said, and starts those that it lets begin.
+    fn obey_some(&mut self) {
+        self.dispatch();
+        for _ in 0..COMMANDS_PER_TURN {
+            let Some(command) = self.next_command() else {
                 return;
             };
             self.obey(command);
+            self.dispatch();
+            if self.session.queued_bytes() >= BYTES_PER_TURN {
+                return;
+            }
         }
     }
 
-    /// What was said before the end is heard.
-    fn obey_all(&mut self) {
-        while let Ok(command) = self.commands.try_recv() {
-            self.obey(command);
+    fn next_command(&mut self) -> Option<Command> {
+        if self.batch.is_empty() {
+            self.inbox.take(&mut self.batch);
         }
+        self.batch.pop_front()
     }
 
     fn obey(&mut self, command: Command) {
         let session = &mut self.session;
         match command {
             Command::Unblock(work) => session.unblock(work),
-            Command::MethodReturned { call, result } => session.method_returned(call, result),
+            Command::MethodReturned(returned) => {
+                session.method_returned(returned.call, returned.result);
+            }
             Command::BeginWrite(call) => session.begin_write(call),
             Command::CommitWrite(call) => session.commit_write(call),
             Command::Change {
@@ -176,21 +238,68 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             }
             Command::Ready(sub) => session.ready(sub),
             Command::Stop(sub) => session.stop(sub),
-            Command::Fail(sub, error) => session.fail(sub, error),
+            Command::Fail(sub, error) => session.fail(sub, *error),
             Command::PublicationReturned(sub) => session.publication_returned(sub),
             Command::Close => session.close(),
         }
     }
 
+    /// The session is over: tells everybody.
+    fn leave(&mut self, ending: Ending) {
+        self.leaving = true;
+        if self.session.close_reason().is_none() {
+            self.session.handle_disconnect();
+        }
+        self.dispatch();
+        self.report();
+        self.inbox.close();
+        self.batch = VecDeque::new();
+        if let Ending::Close(code) = ending {
+            while let Some(message @ Transmit::Text(_)) = self.session.poll_transmit() {
+                self.wire.push(message);
+            }
+            self.wire.close(code);
+        }
+        let patience = tokio::time::Instant::now() + self.close_timeout;
+        self.alarm.as_mut().reset(patience);
+    }
+
     fn report(&self) {
         let (id, peer) = (self.session.id(), self.connection.peer());
         match self.session.close_reason() {
-            Some(reason @ (CloseReason::SlowReader | CloseReason::ConnectTimeout)) => {
+            Some(reason @ CloseReason::SlowReader) => {
+                let (client, bytes) = (self.connection.client_address(), self.waiting_bytes);
+                tracing::warn!(session = id, %peer, client, bytes, %reason, "dropped a client");
+            }
+            Some(reason @ CloseReason::ConnectTimeout) => {
                 tracing::warn!(session = id, %peer, %reason, "dropped a client");
             }
             Some(reason) => tracing::debug!(session = id, %peer, %reason, "closed"),
             None => {}
         }
+    }
+}
+
+impl<W: Wire> Future for Driver<W> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let driver = self.get_mut();
+        if !driver.leaving {
+            let ending = ready!(driver.poll_session(context));
+            driver.leave(ending);
+        }
+        // a client that does not answer is not waited for
+        match driver.alarm.as_mut().poll(context) {
+            Poll::Ready(()) => Poll::Ready(()),
+            Poll::Pending => driver.wire.poll_closed(context),
+        }
+    }
+}
+
+impl<W> Drop for Driver<W> {
+    fn drop(&mut self) {
+        self.inbox.close();
     }
 }
 
@@ -214,21 +323,22 @@ fn apply(
     }
 }
 
-/// The open subscriptions. When the session's task ends in any way, they are told.
+/// The open subscriptions, the oldest first. When the session's task ends in any way, they are
+/// told.
 #[derive(Default)]
-struct Subscriptions(HashMap<SubscriptionKey, Subscription>);
+struct Subscriptions(Vec<(SubscriptionKey, Subscription)>);
 
 impl Subscriptions {
     fn stop(&mut self, key: SubscriptionKey) {
-        if let Some(subscription) = self.0.remove(&key) {
-            subscription.stopped();
+        if let Ok(at) = self.0.binary_search_by_key(&key, |(key, _)| *key) {
+            self.0.remove(at).1.stopped();
         }
     }
 }
 
 impl Drop for Subscriptions {
     fn drop(&mut self) {
-        for (_, subscription) in self.0.drain() {
+        for (_, subscription) in self.0.drain(..) {
             subscription.stopped();
         }
     }

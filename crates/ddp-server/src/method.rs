@@ -6,7 +6,7 @@ use ddp_protocol::ejson::Value;
 use ddp_protocol::session::{CallKey, Work};
 use tokio_util::task::TaskTracker;
 
-use crate::command::Command;
+use crate::command::{Command, Returned};
 use crate::connection::Connection;
 use crate::error::Error;
 use crate::params::FromParams;
@@ -64,11 +64,11 @@ impl Drop for WriteGuard {
     }
 }
 
-type Returned = Pin<Box<dyn Future<Output = Result<Option<Value>, Error>> + Send>>;
+type Outcome = Pin<Box<dyn Future<Output = Result<Option<Value>, Error>> + Send>>;
 
 /// A registered method.
 #[derive(Clone)]
-pub(crate) struct Method(Arc<dyn Fn(MethodContext, Vec<Value>) -> Returned + Send + Sync>);
+pub(crate) struct Method(Arc<dyn Fn(MethodContext, Vec<Value>) -> Outcome + Send + Sync>);
 
 impl Method {
     pub(crate) fn new<F, P, T, R>(handler: F) -> Self
@@ -84,7 +84,7 @@ impl Method {
         }))
     }
 
-    /// Runs the method in a task of its own, which reports to the session.
+    /// Starts the method, which reports to the session.
     pub(crate) fn start(
         &self,
         connection: &Connection,
@@ -96,7 +96,7 @@ impl Method {
     ) {
         let handler = Arc::clone(&self.0);
         let connection = connection.clone();
-        calls.spawn(async move {
+        task::start(calls.track_future(async move {
             let context = MethodContext {
                 connection: connection.clone(),
                 call,
@@ -108,7 +108,8 @@ impl Method {
                 Err(Error::internal())
             });
             let result = result.map_err(|error| error.disclose("a method", &name));
-            connection.send(Command::MethodReturned { call, result });
-        });
+            let returned = Returned { call, result };
+            connection.send(Command::MethodReturned(Box::new(returned)));
+        }));
     }
 }

@@ -121,7 +121,7 @@ impl Subscription {
     /// Ends the subscription with an error. What clients may not see of it goes to the log.
     pub fn error(&self, error: impl Into<Error>) {
         let error = error.into().disclose("a publication", &self.0.name);
-        self.send(Command::Fail(self.0.key, error));
+        self.send(Command::Fail(self.0.key, Box::new(error)));
     }
 
     /// Ends the subscription.
@@ -257,11 +257,11 @@ impl Publisher {
         }))
     }
 
-    /// Runs the handler in a task of its own, which reports to the session.
+    /// Starts the handler, which reports to the session.
     pub(crate) fn start(&self, sub: &Subscription, params: Vec<Value>) {
         let handler = Arc::clone(&self.0);
         let sub = sub.clone();
-        tokio::spawn(async move {
+        task::start(async move {
             let context = sub.clone();
             let outcome = task::guarded(async move { handler(context, params).await }).await;
             let outcome = outcome.unwrap_or_else(|task::Panicked| {

@@ -7,30 +7,22 @@ use std::time::Instant;
 use ddp_protocol::Session;
 use ddp_protocol::session::{Names, SessionConfig};
 use http::{HeaderMap, Request, Response, StatusCode};
-use hyper::upgrade::{OnUpgrade, Upgraded};
-use hyper_util::rt::TokioIo;
-use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
+use hyper::upgrade::OnUpgrade;
 
-use crate::command::Commands;
 use crate::config::Config;
-use crate::connection::Connection;
+use crate::connection::{Connection, client_address};
 use crate::driver::Driver;
 use crate::error::Error;
 use crate::handlers::Handlers;
 use crate::id::random_id;
+use crate::inbox::Commands;
 use crate::method::{Method, MethodContext};
 use crate::params::FromParams;
 use crate::publication::{Publication, Publisher, Subscription};
 use crate::result::IntoResult;
+use crate::sessions::{Place, Refusal, Sessions};
 use crate::upgrade;
-
-/// tungstenite's default of 128 KiB for each connection would be most of an idle session.
-const READ_BUFFER_BYTES: usize = 4 * 1024;
-/// Frames are gathered up to here before they are given to the kernel.
-const WRITE_BUFFER_BYTES: usize = 16 * 1024;
+use crate::wire::{Socket, WebSocket, Wire};
 
 /// A DDP server: methods, publications, and the sessions that use them. Clones are the same
 /// server.
@@ -41,8 +33,7 @@ struct Inner {
     config: Config,
     session_config: Arc<SessionConfig>,
     handlers: Arc<Handlers>,
-    sessions: TaskTracker,
-    stop: CancellationToken,
+    sessions: Arc<Sessions>,
 }
 
 impl Server {
@@ -65,18 +56,16 @@ impl Server {
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
             return response;
         }
-        if self.0.stop.is_cancelled() {
-            return upgrade::plain(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "The server is shutting down",
-            );
+        match self.0.admit(peer, request.headers()) {
+            Ok(place) => {
+                let headers = request.headers().clone();
+                let socket = hyper::upgrade::on(request);
+                let serve = Arc::clone(&self.0).serve(socket, headers, peer, place);
+                self.0.sessions.tasks.spawn(serve);
+                response
+            }
+            Err(refusal) => upgrade::plain(refusal.status(), refusal.text()),
         }
-        let headers = request.headers().clone();
-        let socket = hyper::upgrade::on(request);
-        self.0
-            .sessions
-            .spawn(Arc::clone(&self.0).serve(socket, headers, peer));
-        response
     }
 
     /// How many sessions there are.
@@ -91,17 +80,23 @@ impl Server {
         self.0.handlers.calls.wait().await;
     }
 
-    /// Closes all sessions, takes no new ones, and waits until all have ended. That takes up to
-    /// `close_timeout` where a client does not answer.
+    /// Closes all sessions at the configured pace, takes no new ones, and waits until all have
+    /// ended. A client that does not answer is waited for as long as `close_timeout`.
     pub async fn shutdown(&self) {
-        self.0.stop.cancel();
-        self.0.sessions.close();
-        self.0.sessions.wait().await;
+        let Config {
+            shutdown_pace,
+            shutdown_timeout,
+            ..
+        } = self.0.config;
+        self.0
+            .sessions
+            .shutdown(shutdown_pace, shutdown_timeout)
+            .await;
     }
 
     /// Ready when the server shuts down.
     pub(crate) async fn stopping(&self) {
-        self.0.stop.cancelled().await;
+        self.0.sessions.stop.cancelled().await;
     }
 }
 
@@ -114,55 +109,52 @@ impl fmt::Debug for Server {
 }
 
 impl Inner {
-    async fn serve(self: Arc<Self>, socket: OnUpgrade, headers: HeaderMap, peer: SocketAddr) {
+    fn admit(&self, peer: SocketAddr, headers: &HeaderMap) -> Result<Place, Refusal> {
+        let forwarded = client_address(peer, headers, self.config.http_forwarded_count);
+        let address = forwarded.and_then(|address| address.parse().ok());
+        self.sessions
+            .admit(address.or(Some(peer.ip())), &self.config)
+    }
+
+    async fn serve(
+        self: Arc<Self>,
+        socket: OnUpgrade,
+        headers: HeaderMap,
+        peer: SocketAddr,
+        place: Place,
+    ) {
         let upgraded = tokio::select! {
             upgraded = socket => upgraded,
-            () = self.stop.cancelled() => return,
+            () = self.sessions.stop.cancelled() => return,
         };
         match upgraded {
             Ok(upgraded) => {
-                let driver = self.driver(upgraded, &headers, peer).await;
-                driver.run(self.stop.clone()).await;
+                let (socket, ahead) = Socket::new(upgraded);
+                let wire = WebSocket::new(socket, ahead, self.config.max_message_bytes);
+                // a task of its own is as small as it can be, and lives as long as the session
+                let driver = self.driver(wire, &headers, peer, place);
+                self.sessions.tasks.spawn(driver);
             }
             Err(error) => tracing::debug!(%peer, %error, "the upgrade was not finished"),
         }
     }
 
-    async fn driver(
+    fn driver<W: Wire>(
         &self,
-        upgraded: Upgraded,
+        wire: W,
         headers: &HeaderMap,
         peer: SocketAddr,
-    ) -> Driver<TokioIo<Upgraded>> {
-        let (commands, receiver) = Commands::channel();
+        place: Place,
+    ) -> Driver<W> {
+        let (commands, inbox) = Commands::new();
+        place.run(commands.clone());
         let id = random_id();
         let forwarded = self.config.http_forwarded_count;
         let connection = Connection::new(id.clone(), peer, headers, forwarded, commands);
         let names = Arc::clone(&self.handlers) as Arc<dyn Names>;
         let session = Session::new(Arc::clone(&self.session_config), names, id, Instant::now());
-        let socket = WebSocketStream::from_raw_socket(
-            TokioIo::new(upgraded),
-            Role::Server,
-            Some(self.socket_config()),
-        )
-        .await;
-        let handlers = Arc::clone(&self.handlers);
-        Driver::new(
-            socket,
-            session,
-            receiver,
-            handlers,
-            connection,
-            self.config.close_timeout,
-        )
-    }
-
-    fn socket_config(&self) -> WebSocketConfig {
-        WebSocketConfig::default()
-            .read_buffer_size(READ_BUFFER_BYTES)
-            .write_buffer_size(WRITE_BUFFER_BYTES)
-            .max_message_size(Some(self.config.max_message_bytes))
-            .max_frame_size(Some(self.config.max_message_bytes))
+        let (handlers, patience) = (Arc::clone(&self.handlers), self.config.close_timeout);
+        Driver::new(wire, session, inbox, handlers, connection, patience, place)
     }
 }
 
@@ -184,8 +176,8 @@ impl Builder {
     ///
     /// The arguments are read as the handler's second parameter says, see [`FromParams`]; the
     /// result is anything serializable, see [`IntoResult`]; any error can be returned with `?`,
-    /// see [`Error`]. The handler runs in a task of its own. If it panics, the caller gets `500
-    /// Internal server error`.
+    /// see [`Error`]. The handler begins in the session's task; when it waits for something, it
+    /// goes on in one of its own. If it panics, the caller gets `500 Internal server error`.
     ///
     /// ```
     /// # use ddp_server::Server;
@@ -238,8 +230,7 @@ impl Builder {
             session_config: Arc::new(self.config.session()),
             config: self.config,
             handlers: Arc::new(self.handlers),
-            sessions: TaskTracker::new(),
-            stop: CancellationToken::new(),
+            sessions: Arc::default(),
         }))
     }
 }

@@ -1,0 +1,176 @@
+//! All sessions of a server: who may come, and how all go.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use http::StatusCode;
+use parking_lot::Mutex;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::command::Command;
+use crate::config::Config;
+use crate::inbox::Commands;
+
+/// What is refused again and again is logged once in this time.
+const LOG_PERIOD: Duration = Duration::from_secs(60);
+/// Sessions are closed in groups, one every so often.
+const CLOSE_PERIOD: Duration = Duration::from_millis(20);
+
+/// The sessions of a server.
+#[derive(Default)]
+pub(crate) struct Sessions {
+    pub(crate) tasks: TaskTracker,
+    pub(crate) stop: CancellationToken,
+    open: Mutex<Open>,
+}
+
+#[derive(Default)]
+struct Open {
+    places: u64,
+    taken: usize,
+    by_address: HashMap<IpAddr, usize>,
+    running: HashMap<u64, Commands>,
+    logged: Option<Instant>,
+}
+
+/// Why a connection is not accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    ShuttingDown,
+    TooMany,
+    TooManyFromAddress,
+}
+
+impl Refusal {
+    pub(crate) fn status(self) -> StatusCode {
+        match self {
+            Self::ShuttingDown | Self::TooMany => StatusCode::SERVICE_UNAVAILABLE,
+            Self::TooManyFromAddress => StatusCode::TOO_MANY_REQUESTS,
+        }
+    }
+
+    pub(crate) fn text(self) -> &'static str {
+        match self {
+            Self::ShuttingDown => "The server is shutting down",
+            Self::TooMany => "The server has too many connections",
+            Self::TooManyFromAddress => "There are too many connections from your address",
+        }
+    }
+}
+
+/// The right of one connection to be open, given back when dropped.
+pub(crate) struct Place {
+    sessions: Arc<Sessions>,
+    key: u64,
+    counted: Option<IpAddr>,
+}
+
+impl Sessions {
+    /// A place for a connection from this address, where that is known.
+    pub(crate) fn admit(
+        self: &Arc<Self>,
+        address: Option<IpAddr>,
+        config: &Config,
+    ) -> Result<Place, Refusal> {
+        let counted = address.filter(|address| !address.to_canonical().is_loopback());
+        let mut open = self.open.lock();
+        let refusal = if self.stop.is_cancelled() {
+            Some(Refusal::ShuttingDown)
+        } else if open.taken >= config.max_connections {
+            Some(Refusal::TooMany)
+        } else if counted.is_some_and(|it| open.from(it) >= config.max_connections_per_address) {
+            Some(Refusal::TooManyFromAddress)
+        } else {
+            None
+        };
+        if let Some(refusal) = refusal {
+            open.log(refusal, address);
+            return Err(refusal);
+        }
+        open.places += 1;
+        open.taken += 1;
+        if let Some(address) = counted {
+            *open.by_address.entry(address).or_default() += 1;
+        }
+        Ok(Place {
+            sessions: Arc::clone(self),
+            key: open.places,
+            counted,
+        })
+    }
+
+    /// How many connections there are.
+    pub(crate) fn len(&self) -> usize {
+        self.open.lock().taken
+    }
+
+    /// Closes all sessions, so many in a second, and all that are left when the time is over;
+    /// then waits until they have ended.
+    pub(crate) async fn shutdown(&self, pace: f64, patience: Duration) {
+        let mut leaving: Vec<Commands> = {
+            let mut open = self.open.lock();
+            self.stop.cancel();
+            open.running.drain().map(|(_, commands)| commands).collect()
+        };
+        let end = tokio::time::Instant::now() + patience;
+        let group = (pace * CLOSE_PERIOD.as_secs_f64()).max(1.0) as usize;
+        let mut clock = tokio::time::interval(CLOSE_PERIOD);
+        while !leaving.is_empty() {
+            clock.tick().await;
+            let late = tokio::time::Instant::now() >= end;
+            let group = if late { leaving.len() } else { group };
+            let stay = leaving.len().saturating_sub(group);
+            leaving
+                .drain(stay..)
+                .for_each(|commands| commands.send(Command::Close));
+        }
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+}
+
+impl Open {
+    fn from(&self, address: IpAddr) -> usize {
+        self.by_address.get(&address).copied().unwrap_or(0)
+    }
+
+    fn log(&mut self, refusal: Refusal, address: Option<IpAddr>) {
+        let recently = |at: Instant| at.elapsed() < LOG_PERIOD;
+        if refusal == Refusal::ShuttingDown || self.logged.is_some_and(recently) {
+            return;
+        }
+        self.logged = Some(Instant::now());
+        let (connections, why) = (self.taken, refusal.text());
+        tracing::warn!(?address, connections, why, "refused a connection");
+    }
+}
+
+impl Place {
+    /// The session that has this place runs: a shutdown closes it. A server that shuts down
+    /// already closes it at once.
+    pub(crate) fn run(&self, commands: Commands) {
+        let mut open = self.sessions.open.lock();
+        if self.sessions.stop.is_cancelled() {
+            return commands.send(Command::Close);
+        }
+        open.running.insert(self.key, commands);
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut open = self.sessions.open.lock();
+        open.taken -= 1;
+        open.running.remove(&self.key);
+        let Some(address) = self.counted else { return };
+        let left = open.from(address).saturating_sub(1);
+        if left == 0 {
+            open.by_address.remove(&address);
+        } else {
+            open.by_address.insert(address, left);
+        }
+    }
+}

@@ -1,0 +1,53 @@
+use ddp_protocol::session::CloseReason;
+use tokio_tungstenite::tungstenite::Error;
+use tokio_tungstenite::tungstenite::error::ProtocolError;
+use tokio_tungstenite::tungstenite::protocol::frame::coding;
+
+/// Why a connection is closed, as the client is told (RFC 6455 §7.4.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CloseCode {
+    /// 1000.
+    Normal,
+    /// 1002: what was said is no WebSocket message.
+    Protocol,
+    /// 1007: a text is no UTF-8.
+    Invalid,
+    /// 1009.
+    TooLong,
+    /// 1013: the client does not keep up. Nothing that it has said is wrong, and when it comes
+    /// again it begins with what is true then.
+    TryAgainLater,
+}
+
+impl CloseCode {
+    /// The code for why a session is over.
+    pub(crate) fn of_session(reason: CloseReason) -> Self {
+        match reason {
+            CloseReason::SlowReader => Self::TryAgainLater,
+            _ => Self::Normal,
+        }
+    }
+
+    /// The code for what went wrong, where the client can still be told one.
+    pub(super) fn of_error(error: &Error) -> Option<Self> {
+        match error {
+            Error::Capacity(_) => Some(Self::TooLong),
+            Error::Utf8(_) => Some(Self::Invalid),
+            Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => None,
+            Error::Protocol(_) => Some(Self::Protocol),
+            _ => None,
+        }
+    }
+}
+
+impl From<CloseCode> for coding::CloseCode {
+    fn from(code: CloseCode) -> Self {
+        match code {
+            CloseCode::Normal => Self::Normal,
+            CloseCode::Protocol => Self::Protocol,
+            CloseCode::Invalid => Self::Invalid,
+            CloseCode::TooLong => Self::Size,
+            CloseCode::TryAgainLater => Self::Again,
+        }
+    }
+}
