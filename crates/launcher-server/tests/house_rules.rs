@@ -15,16 +15,17 @@ use std::{
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand};
 
 /// What each crate may depend on, of the crates in this workspace. ARCHITECTURE.md shows the same.
-const MAY_USE: [(&str, &[&str]); 6] = [
+const MAY_USE: [(&str, &[&str]); 7] = [
     ("ddp-bench", &[]),
     ("ddp-protocol", &[]),
-    ("ddp-server", &["ddp-protocol"]),
+    ("ddp-server", &["ddp-protocol", "sockjs"]),
     ("launcher-core", &[]),
     ("launcher-proxy", &[]),
     (
         "launcher-server",
         &["ddp-server", "launcher-core", "launcher-proxy"],
     ),
+    ("sockjs", &[]),
 ];
 
 /// Where a library may be named: a crate, and a folder of it.
