@@ -1,7 +1,8 @@
 //! Meteor's DDP and EJSON without I/O.
 //!
 //! Nothing in this crate opens a socket, reads a clock or rolls dice: frames and times come in as
-//! arguments, and what is to be done comes out. [`Session`] is the server's side of a connection.
+//! arguments, and what is to be done comes out. [`Session`] is the server's side of a connection,
+//! [`client::Connection`] the client's.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -40,6 +41,7 @@
 //! ].map(|frame| Transmit::Text(frame.to_owned())));
 //! ```
 
+pub mod client;
 pub mod ejson;
 pub mod error;
 pub mod heartbeat;

@@ -1,0 +1,37 @@
+use std::time::Duration;
+
+/// Times and limits of a [`Connection`](super::Connection).
+#[derive(Debug, Clone)]
+pub struct ConnectionConfig {
+    /// How long the server may take to answer `connect`. Default: 10 s.
+    pub connect_timeout: Duration,
+    /// How often to look whether the server still talks; zero never pings. Default: 17.5 s.
+    pub heartbeat_interval: Duration,
+    /// How long the answer to a ping may take. Default: 15 s.
+    pub heartbeat_timeout: Duration,
+    /// How many calls may be unfinished, those that wait for a connection among them. Default:
+    /// 10,000.
+    pub max_calls: usize,
+    /// How many bytes the messages of unfinished calls may have together. What counts is what
+    /// already waits: a single call may be larger. Default: 16 MiB.
+    pub max_call_bytes: usize,
+    /// How many subscriptions may be open. Default: 1,000.
+    pub max_subscriptions: usize,
+    /// How many bytes of data may be held back, after a reconnect or while a `wait` method runs.
+    /// When it is more, the connection is closed. Default: 64 MiB.
+    pub max_held_bytes: usize,
+}
+
+impl Default for ConnectionConfig {
+    fn default() -> Self {
+        Self {
+            connect_timeout: Duration::from_secs(10),
+            heartbeat_interval: Duration::from_millis(17_500),
+            heartbeat_timeout: Duration::from_secs(15),
+            max_calls: 10_000,
+            max_call_bytes: 16 * 1024 * 1024,
+            max_subscriptions: 1_000,
+            max_held_bytes: 64 * 1024 * 1024,
+        }
+    }
+}
