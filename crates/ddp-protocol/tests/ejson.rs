@@ -67,7 +67,8 @@ fn value() -> impl Strategy<Value = Value> {
         any::<f64>().prop_map(Value::from),
         prop_oneof![Just(f64::NAN), Just(f64::INFINITY), Just(f64::NEG_INFINITY)]
             .prop_map(Value::from),
-        any::<String>().prop_map(Value::from),
+        // any text, as it is after a journey
+        units().prop_map(|units| ejson::from_utf16(&units).into()),
         // an invalid date does not come back: `new Date(null)` is 1970
         (-MAX_DATE..=MAX_DATE).prop_map(|millis| Date::from_millis(millis).into()),
         prop::collection::vec(any::<u8>(), 0..9).prop_map(Value::Binary),
@@ -92,6 +93,20 @@ fn key() -> impl Strategy<Value = String> {
     ];
     prop_oneof![
         prop::sample::select(special.to_vec()).prop_map(str::to_owned),
-        "[a-c]{0,2}"
+        "[a-c]{0,2}",
+        units().prop_map(|units| ejson::from_utf16(&units)),
     ]
+}
+
+/// Text as JavaScript has it, with many surrogates, paired and not.
+fn units() -> impl Strategy<Value = Vec<u16>> {
+    let unit = prop_oneof![
+        any::<u16>(),
+        0xd800u16..0xe000,
+        0u16..0x80,
+        Just(0xdbff),
+        Just(0xdfff),
+        0xe000u16..0xe800,
+    ];
+    prop::collection::vec(unit, 0..12)
 }

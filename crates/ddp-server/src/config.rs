@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use ddp_protocol::ejson::TypeRegistry;
 use ddp_protocol::session::SessionConfig;
 
 /// Times and limits of a [`Server`](crate::Server).
@@ -37,6 +38,8 @@ pub struct Config {
     pub shutdown_timeout: Duration,
     /// How long a client may take to answer the closing of its connection. Default: 2 s.
     pub close_timeout: Duration,
+    /// The application's own EJSON types. Default: none.
+    pub types: TypeRegistry,
 }
 
 /// Heartbeats from server to client.
@@ -64,6 +67,7 @@ impl Default for Config {
             shutdown_pace: 500.0,
             shutdown_timeout: Duration::from_secs(5),
             close_timeout: Duration::from_secs(2),
+            types: session.types,
         }
     }
 }
@@ -87,6 +91,7 @@ impl Config {
             max_queued_messages: self.max_queued_messages,
             max_subscriptions: self.max_subscriptions,
             max_queued_bytes: self.max_outgoing_bytes,
+            types: self.types.clone(),
         }
     }
 }

@@ -1,5 +1,6 @@
 use base64::Engine as _;
-use base64::alphabet::STANDARD;
+
+use super::utf16;
 
 /// Bytes, for Rust types that go in and out of a [`Value`](super::Value) by `serde`: there a plain
 /// `Vec<u8>` would be written as an array of numbers.
@@ -17,10 +18,18 @@ pub(super) fn encode(bytes: &[u8]) -> String {
     base64::engine::general_purpose::STANDARD.encode(bytes)
 }
 
+/// [`encode`], added to a text.
+pub(super) fn encode_to(out: &mut String, bytes: &[u8]) {
+    base64::engine::general_purpose::STANDARD.encode_string(bytes, out);
+}
+
 /// Decodes as lenient as Meteor's `packages/base64`: padding may be missing, and a foreign
 /// character counts as no bits. `None` when padding stands where a byte begins.
 pub(super) fn decode(text: &str) -> Option<Vec<u8>> {
-    let units: Vec<Unit> = text.chars().map(unit).collect();
+    if let Ok(bytes) = base64::engine::general_purpose::STANDARD.decode(text) {
+        return Some(bytes);
+    }
+    let units: Vec<Unit> = utf16(text).into_iter().map(unit).collect();
     let padding = units
         .iter()
         .rev()
@@ -71,14 +80,21 @@ impl Unit {
     }
 }
 
-fn unit(character: char) -> Unit {
-    if character == '=' {
-        return Unit::Padding;
-    }
-    let position = STANDARD.as_str().find(character);
-    position
-        .and_then(|at| u8::try_from(at).ok())
-        .map_or(Unit::Foreign, Unit::Bits)
+/// A unit that is no ASCII character is foreign in any case.
+fn unit(unit: u16) -> Unit {
+    let Ok(byte) = u8::try_from(unit) else {
+        return Unit::Foreign;
+    };
+    let bits = match byte {
+        b'A'..=b'Z' => byte - b'A',
+        b'a'..=b'z' => byte - b'a' + 26,
+        b'0'..=b'9' => byte - b'0' + 52,
+        b'+' => 62,
+        b'/' => 63,
+        b'=' => return Unit::Padding,
+        _ => return Unit::Foreign,
+    };
+    Unit::Bits(bits)
 }
 
 #[cfg(test)]

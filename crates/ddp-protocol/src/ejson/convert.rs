@@ -1,6 +1,6 @@
 //! Conversions between [`Value`] and the types that Rust programs hold.
 
-use super::{Binary, Date, Fields, ObjectId, Regexp, Value, to_json_value};
+use super::{Binary, Custom, Date, Fields, ObjectId, Regexp, Value, to_json_value};
 
 /// Builds [`Fields`](crate::ejson::Fields) in the order written.
 ///
@@ -52,6 +52,7 @@ from! {
     Binary => |binary: Binary| Self::Binary(binary.0);
     i8 => |number| Self::Number(f64::from(number));
     i16 => |number| Self::Number(f64::from(number));
+    Custom => Self::Custom;
     Date => Self::Date;
     ObjectId => Self::ObjectId;
     Regexp => Self::Regexp;

@@ -1,8 +1,9 @@
-use super::{Date, Fields, ObjectId, Regexp, Value, binary};
+use super::registry::OID;
+use super::{Date, Fields, ObjectId, Regexp, TypeRegistry, Value, binary, from_utf16, utf16};
 use crate::json;
 
 /// Why a text or value is not EJSON.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// The text is not JSON.
     #[error(transparent)]
@@ -10,6 +11,14 @@ pub enum Error {
     /// An object has the keys of an EJSON type, but not a value of it.
     #[error("{0} with a value that is not one")]
     Type(&'static str),
+    /// An application's own type refuses what it was given.
+    #[error("{name}: {reason}")]
+    Custom {
+        /// The name of the type.
+        name: String,
+        /// Why.
+        reason: String,
+    },
 }
 
 /// Reads EJSON text, as `EJSON.parse`.
@@ -26,7 +35,7 @@ pub enum Error {
 ///
 /// [`Error::Syntax`] when the text is not JSON, [`Error::Type`] when an EJSON type in it is broken.
 pub fn parse(text: &str) -> Result<Value, Error> {
-    decode(json::parse(text)?)
+    TypeRegistry::new().parse(text)
 }
 
 /// Reads EJSON from a JSON tree, as `EJSON.fromJSONValue`.
@@ -35,22 +44,31 @@ pub fn parse(text: &str) -> Result<Value, Error> {
 ///
 /// [`Error::Type`] when an EJSON type in it is broken.
 pub fn from_json_value(json: serde_json::Value) -> Result<Value, Error> {
-    decode(json.into())
+    TypeRegistry::new().from_json_value(json)
 }
 
 /// Finds the EJSON types in a tree of plain JSON. Nothing is looked for inside what was found,
 /// except in `$escape`.
-pub(crate) fn decode(json: Value) -> Result<Value, Error> {
+pub(crate) fn decode_in_place(json: &mut Value, types: &TypeRegistry) -> Result<(), Error> {
     match json {
-        Value::Array(items) => Ok(Value::Array(
-            items.into_iter().map(decode).collect::<Result<_, _>>()?,
-        )),
-        Value::Object(fields) => match form(&fields) {
-            Some(form) => decode_form(form, fields),
-            None => Ok(Value::Object(decode_fields(fields)?)),
+        Value::Array(items) => items
+            .iter_mut()
+            .try_for_each(|item| decode_in_place(item, types)),
+        Value::Object(fields) => match form(fields) {
+            Some(form) => {
+                *json = decode_form(form, std::mem::take(fields), types)?;
+                Ok(())
+            }
+            None => decode_fields(fields, types),
         },
-        other => Ok(other),
+        _ => Ok(()),
     }
+}
+
+fn decode_fields(fields: &mut Fields, types: &TypeRegistry) -> Result<(), Error> {
+    fields
+        .values_mut()
+        .try_for_each(|value| decode_in_place(value, types))
 }
 
 /// A set of keys by which an EJSON type is recognised.
@@ -66,46 +84,42 @@ pub(super) enum Form {
 
 /// The form whose exact key set an object has.
 pub(super) fn form(fields: &Fields) -> Option<Form> {
-    match fields.len() {
-        1 => match fields.get_index(0)?.0.as_str() {
-            "$date" => Some(Form::Date),
-            "$InfNaN" => Some(Form::InfNan),
-            "$binary" => Some(Form::Binary),
-            "$escape" => Some(Form::Escape),
-            _ => None,
-        },
-        2 if fields.contains_key("$regexp") && fields.contains_key("$flags") => Some(Form::Regexp),
-        2 if fields.contains_key("$type") && fields.contains_key("$value") => Some(Form::Custom),
+    let first = fields.get_index(0)?.0.as_str();
+    if fields.len() > 2 || !first.starts_with('$') {
+        return None;
+    }
+    match (first, fields.get_index(1).map(|(key, _)| key.as_str())) {
+        ("$date", None) => Some(Form::Date),
+        ("$InfNaN", None) => Some(Form::InfNan),
+        ("$binary", None) => Some(Form::Binary),
+        ("$escape", None) => Some(Form::Escape),
+        ("$regexp", Some("$flags")) | ("$flags", Some("$regexp")) => Some(Form::Regexp),
+        ("$type", Some("$value")) | ("$value", Some("$type")) => Some(Form::Custom),
         _ => None,
     }
 }
 
-fn decode_form(form: Form, fields: Fields) -> Result<Value, Error> {
-    let mut values = fields.values();
-    let Some(value) = values.next() else {
-        return Ok(Value::Object(fields));
-    };
+fn decode_form(form: Form, fields: Fields, types: &TypeRegistry) -> Result<Value, Error> {
     match form {
-        Form::Date => Ok(Value::Date(date(value))),
-        Form::InfNan => Ok(Value::Number(inf_nan(value))),
-        Form::Binary => value
+        Form::Date => Ok(Value::Date(date(&only(fields)))),
+        Form::InfNan => Ok(Value::Number(inf_nan(&only(fields)))),
+        Form::Binary => only(fields)
             .as_str()
             .and_then(binary::decode)
             .map(Value::Binary)
             .ok_or(Error::Type("$binary")),
-        Form::Escape => unescape(value.clone()),
+        Form::Escape => unescape(only(fields), types),
         Form::Regexp => regexp(&fields)
             .map(Value::Regexp)
             .ok_or(Error::Type("$regexp")),
-        Form::Custom => custom(&fields),
+        Form::Custom => custom(fields, types),
     }
 }
 
-fn decode_fields(fields: Fields) -> Result<Fields, Error> {
-    fields
-        .into_iter()
-        .map(|(key, value)| Ok((key, decode(value)?)))
-        .collect()
+/// The value of a form with one key.
+fn only(fields: Fields) -> Value {
+    let value = fields.into_values().next();
+    value.unwrap_or(Value::Null)
 }
 
 /// `new Date(value)`.
@@ -131,27 +145,24 @@ fn inf_nan(value: &Value) -> f64 {
 }
 
 /// One level of `$escape`: the keys inside are taken as they are, their values are EJSON again.
-fn unescape(value: Value) -> Result<Value, Error> {
-    match value {
-        Value::Object(fields) => Ok(Value::Object(decode_fields(fields)?)),
-        Value::Null => Err(Error::Type("$escape")),
+fn unescape(value: Value, types: &TypeRegistry) -> Result<Value, Error> {
+    let mut fields = match value {
+        Value::Object(fields) => fields,
+        Value::Null => return Err(Error::Type("$escape")),
         // the keys of what is no object, as `Object.keys` sees them
-        Value::Array(items) => {
-            let indexed = items.into_iter().enumerate();
-            Ok(Value::Object(decode_fields(
-                indexed
-                    .map(|(index, item)| (index.to_string(), item))
-                    .collect(),
-            )?))
-        }
-        Value::String(text) => Ok(Value::Object(
-            text.chars()
-                .enumerate()
-                .map(|(index, character)| (index.to_string(), character.to_string().into()))
-                .collect(),
-        )),
-        _ => Ok(Value::Object(Fields::new())),
-    }
+        Value::Array(items) => indexed(items),
+        Value::String(text) => indexed(utf16(&text).iter().map(|unit| from_utf16(&[*unit]))),
+        _ => Fields::new(),
+    };
+    decode_fields(&mut fields, types)?;
+    Ok(Value::Object(fields))
+}
+
+fn indexed<T: Into<Value>>(items: impl IntoIterator<Item = T>) -> Fields {
+    let indexed = items.into_iter().enumerate();
+    indexed
+        .map(|(index, item)| (index.to_string(), item.into()))
+        .collect()
 }
 
 fn regexp(fields: &Fields) -> Option<Regexp> {
@@ -169,13 +180,17 @@ fn regexp(fields: &Fields) -> Option<Regexp> {
     }
 }
 
-fn custom(fields: &Fields) -> Result<Value, Error> {
-    if fields.get("$type").and_then(Value::as_str) != Some("oid") {
+fn custom(mut fields: Fields, types: &TypeRegistry) -> Result<Value, Error> {
+    let (Some(name), Some(json)) = (fields.swap_remove("$type"), fields.swap_remove("$value"))
+    else {
         return Err(Error::Type("$type"));
+    };
+    match name.as_str() {
+        Some(OID) => {
+            let id = json.as_str().and_then(ObjectId::parse);
+            id.map(Value::ObjectId).ok_or(Error::Type("$type oid"))
+        }
+        Some(name) => types.make(name, json),
+        None => Err(Error::Type("$type")),
     }
-    let id = fields
-        .get("$value")
-        .and_then(Value::as_str)
-        .and_then(ObjectId::parse);
-    id.map(Value::ObjectId).ok_or(Error::Type("$type oid"))
 }

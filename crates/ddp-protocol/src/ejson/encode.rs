@@ -1,6 +1,6 @@
 use super::decode::form;
-use super::{Fields, Value, binary};
-use crate::json::{write_array, write_number, write_object, write_string};
+use super::{Date, Fields, Value, binary};
+use crate::json::{write_array, write_json, write_number, write_object, write_string};
 
 /// Writes a value as EJSON text, as `EJSON.stringify`: compact, keys in their order.
 ///
@@ -18,10 +18,8 @@ pub fn stringify(value: &Value) -> String {
 
 /// The EJSON form of a value as a JSON tree, as `EJSON.toJSONValue`.
 pub fn to_json_value(value: &Value) -> serde_json::Value {
-    let mut out = String::new();
-    write_ejson(&mut out, value);
-    // what was just written is JSON; only its depth can be too great for serde_json
-    serde_json::from_str(&out).unwrap_or(serde_json::Value::Null)
+    // JSON has a form for every kind of value, and nothing in ours refuses to be written
+    serde_json::to_value(value).unwrap_or_default()
 }
 
 pub(crate) fn write_ejson(out: &mut String, value: &Value) {
@@ -32,33 +30,55 @@ pub(crate) fn write_ejson(out: &mut String, value: &Value) {
         Value::String(text) => write_string(out, text),
         Value::Array(items) => write_array(out, items, write_ejson),
         Value::Object(fields) => write_ejson_object(out, fields),
-        Value::Date(date) => {
-            let millis = date
-                .millis()
-                .map_or_else(|| "null".to_owned(), |millis| millis.to_string());
-            write_form(out, &[("$date", &millis)]);
+        Value::Date(date) => write_date(out, *date),
+        Value::Binary(bytes) => {
+            out.push_str("{\"$binary\":\"");
+            binary::encode_to(out, bytes);
+            out.push_str("\"}");
         }
-        Value::Binary(bytes) => write_form(out, &[("$binary", &quoted(&binary::encode(bytes)))]),
         Value::Regexp(regexp) => {
-            let (source, flags) = (quoted(regexp.source()), quoted(regexp.flags()));
-            write_form(out, &[("$regexp", &source), ("$flags", &flags)]);
+            out.push_str("{\"$regexp\":");
+            write_string(out, regexp.source());
+            out.push_str(",\"$flags\":");
+            write_string(out, regexp.flags());
+            out.push('}');
         }
         Value::ObjectId(id) => {
-            write_form(
-                out,
-                &[("$type", "\"oid\""), ("$value", &quoted(&id.to_string()))],
-            );
+            out.push_str("{\"$type\":\"oid\",\"$value\":");
+            write_string(out, &id.to_string());
+            out.push('}');
+        }
+        Value::Custom(custom) => {
+            out.push_str("{\"$type\":");
+            write_string(out, custom.type_name());
+            out.push_str(",\"$value\":");
+            write_json(out, &custom.to_json_value());
+            out.push('}');
         }
     }
+}
+
+fn write_date(out: &mut String, date: Date) {
+    out.push_str("{\"$date\":");
+    match date.millis() {
+        Some(millis) => out.push_str(itoa::Buffer::new().format(millis)),
+        None => out.push_str("null"),
+    }
+    out.push('}');
 }
 
 fn write_ejson_number(out: &mut String, number: f64) {
     if number.is_finite() {
         write_number(out, number);
     } else if number.is_nan() {
-        write_form(out, &[("$InfNaN", "0")]);
+        out.push_str("{\"$InfNaN\":0}");
     } else {
-        write_form(out, &[("$InfNaN", if number > 0.0 { "1" } else { "-1" })]);
+        let positive = number > 0.0;
+        out.push_str(if positive {
+            "{\"$InfNaN\":1}"
+        } else {
+            "{\"$InfNaN\":-1}"
+        });
     }
 }
 
@@ -72,20 +92,4 @@ fn write_ejson_object(out: &mut String, fields: &Fields) {
     if escape {
         out.push('}');
     }
-}
-
-fn write_form(out: &mut String, parts: &[(&str, &str)]) {
-    for (index, (key, json)) in parts.iter().enumerate() {
-        out.push(if index == 0 { '{' } else { ',' });
-        write_string(out, key);
-        out.push(':');
-        out.push_str(json);
-    }
-    out.push('}');
-}
-
-fn quoted(text: &str) -> String {
-    let mut out = String::new();
-    write_string(&mut out, text);
-    out
 }

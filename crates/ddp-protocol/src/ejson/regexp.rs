@@ -1,3 +1,5 @@
+use super::utf16;
+
 /// A JavaScript regular expression, as text: it is carried, never run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Regexp {
@@ -10,10 +12,11 @@ impl Regexp {
     /// and in JavaScript's order; a bare `/` in the pattern is escaped. `None` when the pattern is
     /// not well-formed (unbalanced brackets, nothing to repeat, a trailing backslash).
     pub fn new(pattern: &str, flags: &str) -> Option<Self> {
-        let given: String = flags.chars().take(50).collect();
+        let mut given = utf16(flags);
+        given.truncate(50);
         let flags = "gimuy"
             .chars()
-            .filter(|flag| given.contains(*flag))
+            .filter(|flag| given.contains(&(*flag as u16)))
             .collect();
         Some(Self {
             source: source(pattern)?,

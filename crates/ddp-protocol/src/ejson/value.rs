@@ -2,7 +2,7 @@ use std::fmt;
 
 use indexmap::IndexMap;
 
-use super::{Date, Regexp};
+use super::{Custom, Date, Regexp};
 
 /// The fields of a document or object, in the order in which they were given.
 pub type Fields = IndexMap<String, Value>;
@@ -32,6 +32,8 @@ pub enum Value {
     Regexp(Regexp),
     /// A Mongo object id (`$type: "oid"`).
     ObjectId(ObjectId),
+    /// A value of an application's own type (`$type`, `$value`).
+    Custom(Custom),
 }
 
 impl Value {
@@ -91,6 +93,14 @@ impl Value {
         }
     }
 
+    /// The value of an application's own type, if this is one.
+    pub fn as_custom(&self) -> Option<&Custom> {
+        match self {
+            Self::Custom(custom) => Some(custom),
+            _ => None,
+        }
+    }
+
     /// The value of a key, if this is an object that has it.
     pub fn get(&self, key: &str) -> Option<&Value> {
         self.as_object()?.get(key)
@@ -115,6 +125,7 @@ impl PartialEq for Value {
             (Self::Binary(a), Self::Binary(b)) => a == b,
             (Self::Regexp(a), Self::Regexp(b)) => a == b,
             (Self::ObjectId(a), Self::ObjectId(b)) => a == b,
+            (Self::Custom(a), Self::Custom(b)) => a == b,
             _ => false,
         }
     }

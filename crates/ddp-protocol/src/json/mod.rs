@@ -4,6 +4,7 @@
 //! infinity there and an error elsewhere.
 
 mod parse;
+mod scan;
 mod write;
 
 pub use parse::{MAX_DEPTH, SyntaxError, parse};

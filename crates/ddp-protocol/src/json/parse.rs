@@ -1,21 +1,26 @@
-use crate::ejson::{Fields, Value};
+use super::scan::plain_until;
+use crate::ejson::{Fields, MARK_BYTES, Value, push_char, push_surrogate};
 
 /// How deeply arrays and objects may be nested. JavaScript sets no limit but its stack; this one
-/// keeps a hostile message from overflowing ours.
+/// keeps a hostile message from overflowing ours, here and wherever a value is written, compared,
+/// cloned, converted or dropped.
 pub const MAX_DEPTH: usize = 256;
 
-/// The text is not one JSON value.
+/// The text is not one JSON value, or one that is nested too deeply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("invalid JSON at byte {offset}")]
+#[error("{} at byte {offset}", if *.too_deep { "JSON nested too deeply" } else { "invalid JSON" })]
 pub struct SyntaxError {
     /// Where reading stopped, in bytes from the start of the text.
     pub offset: usize,
+    /// Whether the reason is [`MAX_DEPTH`]; then the text up to there is valid.
+    pub too_deep: bool,
 }
 
 /// Reads one JSON value, without looking for EJSON in it.
 ///
 /// Like `JSON.parse`: of keys that repeat the last value counts, and numbers too large for a
-/// double become infinite. An unpaired surrogate (`\ud800`) is read as U+FFFD.
+/// double become infinite. An unpaired surrogate (`\ud800`) is kept as
+/// [`utf16`](crate::ejson::utf16) says.
 ///
 /// # Errors
 ///
@@ -37,6 +42,9 @@ pub fn parse(text: &str) -> Result<Value, SyntaxError> {
     }
 }
 
+/// So many digits make a whole number that a double holds exactly.
+const EXACT_DIGITS: usize = 15;
+
 struct Reader<'a> {
     text: &'a str,
     at: usize,
@@ -52,7 +60,8 @@ impl Reader<'_> {
             Some(b't') => self.literal("true", Value::Bool(true)),
             Some(b'f') => self.literal("false", Value::Bool(false)),
             Some(b'n') => self.literal("null", Value::Null),
-            _ => self.number(),
+            Some(b'-' | b'0'..=b'9') => self.number(),
+            _ => self.fail(),
         }
     }
 
@@ -61,7 +70,10 @@ impl Reader<'_> {
         read: fn(&mut Self) -> Result<Value, SyntaxError>,
     ) -> Result<Value, SyntaxError> {
         if self.depth == MAX_DEPTH {
-            return self.fail();
+            return Err(SyntaxError {
+                offset: self.at,
+                too_deep: true,
+            });
         }
         self.depth += 1;
         self.at += 1;
@@ -111,16 +123,20 @@ impl Reader<'_> {
 
     fn string(&mut self) -> Result<String, SyntaxError> {
         self.expect(b'"')?;
-        let mut out = String::new();
+        let start = self.at;
+        self.at = plain_until(self.text.as_bytes(), start);
+        let plain = &self.text[start..self.at];
+        if self.take(b'"') {
+            return Ok(plain.to_owned());
+        }
+        let mut out = String::with_capacity(plain.len() + 16);
+        out.push_str(plain);
+        self.rest_of_string(out)
+    }
+
+    /// From the first byte on that is not simply copied.
+    fn rest_of_string(&mut self, mut out: String) -> Result<String, SyntaxError> {
         loop {
-            let start = self.at;
-            while self
-                .peek()
-                .is_some_and(|byte| byte != b'"' && byte != b'\\' && byte >= 0x20)
-            {
-                self.at += 1;
-            }
-            out.push_str(&self.text[start..self.at]);
             match self.peek() {
                 Some(b'"') => {
                     self.at += 1;
@@ -128,59 +144,76 @@ impl Reader<'_> {
                 }
                 Some(b'\\') => {
                     self.at += 1;
-                    out.push(self.escape()?);
+                    self.escape(&mut out)?;
                 }
+                Some(byte) if byte == MARK_BYTES[0] => self.mark(&mut out),
                 _ => return self.fail(),
             }
+            let start = self.at;
+            self.at = plain_until(self.text.as_bytes(), start);
+            out.push_str(&self.text[start..self.at]);
         }
     }
 
-    fn escape(&mut self) -> Result<char, SyntaxError> {
+    /// A character of the last plane, which may be the one that is doubled.
+    fn mark(&mut self, out: &mut String) {
+        let character = self.text[self.at..].chars().next();
+        self.at += MARK_BYTES.len();
+        if let Some(character) = character {
+            push_char(out, character);
+        }
+    }
+
+    fn escape(&mut self, out: &mut String) -> Result<(), SyntaxError> {
         let Some(byte) = self.peek() else {
             return self.fail();
         };
         self.at += 1;
-        Ok(match byte {
+        out.push(match byte {
             b'"' | b'\\' | b'/' => char::from(byte),
             b'b' => '\u{8}',
             b'f' => '\u{c}',
             b'n' => '\n',
             b'r' => '\r',
             b't' => '\t',
-            b'u' => return self.unicode_escape(),
+            b'u' => return self.unicode_escape(out),
             _ => {
                 self.at -= 1;
                 return self.fail();
             }
-        })
+        });
+        Ok(())
     }
 
-    fn unicode_escape(&mut self) -> Result<char, SyntaxError> {
+    /// One UTF-16 unit, or two that belong together.
+    fn unicode_escape(&mut self, out: &mut String) -> Result<(), SyntaxError> {
         let first = self.hex4()?;
-        if !(0xd800..0xdc00).contains(&first) {
-            return Ok(char::from_u32(first).unwrap_or(char::REPLACEMENT_CHARACTER));
+        if let Some(character) = char::from_u32(u32::from(first)) {
+            out.push(character);
+            return Ok(());
         }
-        let before_second = self.at;
-        if self.text.as_bytes()[self.at..].starts_with(b"\\u") {
+        let after_first = self.at;
+        if first < 0xdc00 && self.text.as_bytes()[self.at..].starts_with(b"\\u") {
             self.at += 2;
             let second = self.hex4()?;
-            if (0xdc00..0xe000).contains(&second) {
-                let code = 0x10000 + ((first - 0xd800) << 10) + (second - 0xdc00);
-                return Ok(char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER));
+            if let Some(Ok(character)) = char::decode_utf16([first, second]).next() {
+                push_char(out, character);
+                return Ok(());
             }
-            self.at = before_second;
+            self.at = after_first;
         }
-        Ok(char::REPLACEMENT_CHARACTER)
+        push_surrogate(out, first);
+        Ok(())
     }
 
-    fn hex4(&mut self) -> Result<u32, SyntaxError> {
+    fn hex4(&mut self) -> Result<u16, SyntaxError> {
         let mut code = 0;
         for _ in 0..4 {
             let digit = self.peek().and_then(|byte| char::from(byte).to_digit(16));
             let Some(digit) = digit else {
                 return self.fail();
             };
-            code = code * 16 + digit;
+            code = code * 16 + digit as u16;
             self.at += 1;
         }
         Ok(code)
@@ -188,9 +221,14 @@ impl Reader<'_> {
 
     fn number(&mut self) -> Result<Value, SyntaxError> {
         let start = self.at;
-        self.take(b'-');
+        let negative = self.take(b'-');
+        let whole = self.at;
         if !self.take(b'0') {
             self.digits()?;
+        }
+        if self.at - whole <= EXACT_DIGITS && !matches!(self.peek(), Some(b'.' | b'e' | b'E')) {
+            let number = self.exact(whole);
+            return Ok(Value::Number(if negative { -number } else { number }));
         }
         if self.take(b'.') {
             self.digits()?;
@@ -203,6 +241,15 @@ impl Reader<'_> {
             Ok(number) => Ok(Value::Number(number)),
             Err(_) => self.fail(),
         }
+    }
+
+    /// The whole number whose few digits were just read.
+    fn exact(&self, start: usize) -> f64 {
+        let digits = &self.text.as_bytes()[start..self.at];
+        let number = digits
+            .iter()
+            .fold(0, |number, digit| number * 10 + i64::from(digit - b'0'));
+        number as f64
     }
 
     fn digits(&mut self) -> Result<(), SyntaxError> {
@@ -246,13 +293,17 @@ impl Reader<'_> {
     }
 
     fn fail<T>(&self) -> Result<T, SyntaxError> {
-        Err(SyntaxError { offset: self.at })
+        Err(SyntaxError {
+            offset: self.at,
+            too_deep: false,
+        })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ejson::utf16;
     use crate::fields;
 
     #[test]
@@ -294,16 +345,54 @@ mod tests {
     }
 
     #[test]
-    fn an_unpaired_surrogate_does_not_swallow_what_follows() {
-        assert_eq!(parse(r#""\ud800x""#), Ok(Value::from("\u{fffd}x")));
-        assert_eq!(parse(r#""\ud800\u0041""#), Ok(Value::from("\u{fffd}A")));
-        assert_eq!(parse(r#""\udc00""#), Ok(Value::from("\u{fffd}")));
+    fn numbers_of_any_length_are_the_nearest_double() {
+        for text in [
+            "0",
+            "-0",
+            "7",
+            "-12",
+            "999999999999999",
+            "1000000000000000",
+            "9007199254740993",
+            "0.1",
+            "-0.0",
+            "1e3",
+            "0e5",
+            "123456789012345678901234567890",
+            "4.9e-324",
+            "1e-400",
+        ] {
+            let expected: f64 = text.parse().unwrap();
+            let read = parse(text).unwrap().as_f64().unwrap();
+            assert_eq!(read.to_bits(), expected.to_bits(), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_unpaired_surrogate_is_kept() {
+        let read = |text| parse(text).unwrap().as_str().map(utf16).unwrap();
+        assert_eq!(read(r#""\ud800x""#), [0xd800, 0x78]);
+        assert_eq!(read(r#""\ud800\u0041""#), [0xd800, 0x41]);
+        assert_eq!(read(r#""a\udc00\ud800""#), [0x61, 0xdc00, 0xd800]);
+        assert_eq!(read(r#""\ud800\ud83d\ude00""#), [0xd800, 0xd83d, 0xde00]);
+        assert_eq!(parse(r#""\udc00""#), Ok(Value::from("\u{10ffff}\u{e400}")));
+        assert!(parse(r#""\ud800\u00""#).is_err());
+    }
+
+    #[test]
+    fn a_mark_is_doubled_however_it_comes() {
+        let doubled = Ok(Value::from("a\u{10ffff}\u{10ffff}\u{e000}\u{10fffe}"));
+        assert_eq!(parse("\"a\u{10ffff}\u{e000}\u{10fffe}\""), doubled);
+        assert_eq!(parse("\"a\\udbff\\udfff\u{e000}\u{10fffe}\""), doubled);
     }
 
     #[test]
     fn nesting_is_limited() {
         let nested = |depth| "[".repeat(depth) + &"]".repeat(depth);
         assert!(parse(&nested(MAX_DEPTH)).is_ok());
-        assert!(parse(&nested(MAX_DEPTH + 1)).is_err());
+        let error = parse(&nested(MAX_DEPTH + 1)).unwrap_err();
+        assert_eq!(error.to_string(), "JSON nested too deeply at byte 256");
+        assert!(error.too_deep && !parse("[").unwrap_err().too_deep);
+        assert!(parse(&"{\"a\":".repeat(1_000_000)).is_err());
     }
 }

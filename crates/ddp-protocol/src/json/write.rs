@@ -1,4 +1,5 @@
-use crate::ejson::{Fields, Value, write_ejson};
+use super::scan::plain_until;
+use crate::ejson::{Fields, MARK, MARK_BYTES, Marked, Value, marked, write_ejson};
 
 /// Writes a value as plain JSON, as `JSON.stringify` does: dates become ISO strings, infinite
 /// numbers null. Kinds that plain JSON has no usable form for keep their EJSON form.
@@ -47,27 +48,50 @@ pub(crate) fn write_object(
 
 /// Prints a finite number as JavaScript does: `1e+21`, `1e-7`, and 0 for -0.
 pub(crate) fn write_number(out: &mut String, number: f64) {
-    out.push_str(ryu_js::Buffer::new().format_finite(number));
-}
-
-/// Writes a string literal with the escapes of `JSON.stringify`.
-pub(crate) fn write_string(out: &mut String, text: &str) {
-    out.push('"');
-    let mut start = 0;
-    for (at, byte) in text.bytes().enumerate() {
-        if byte >= 0x20 && byte != b'"' && byte != b'\\' {
-            continue;
-        }
-        out.push_str(&text[start..at]);
-        start = at + 1;
-        write_escape(out, byte);
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    if number.abs() < EXACT && number.fract() == 0.0 {
+        out.push_str(itoa::Buffer::new().format(number as i64));
+    } else {
+        out.push_str(ryu_js::Buffer::new().format_finite(number));
     }
-    out.push_str(&text[start..]);
+}
+
+/// Writes a string literal with the escapes of `JSON.stringify`, lone surrogates among them.
+pub(crate) fn write_string(out: &mut String, text: &str) {
+    out.reserve(text.len() + 2);
+    out.push('"');
+    let mut rest = text;
+    loop {
+        let plain = plain_until(rest.as_bytes(), 0);
+        out.push_str(&rest[..plain]);
+        rest = &rest[plain..];
+        let written = match rest.as_bytes().first() {
+            None => break,
+            Some(first) if *first == MARK_BYTES[0] => write_last_plane(out, rest),
+            Some(first) => write_escape(out, *first),
+        };
+        rest = &rest[written..];
+    }
     out.push('"');
 }
 
-fn write_escape(out: &mut String, byte: u8) {
-    const HEX: &[u8; 16] = b"0123456789abcdef";
+/// Writes the first character, one of the last plane. Returns how many bytes that was, with what
+/// belongs to it.
+fn write_last_plane(out: &mut String, text: &str) -> usize {
+    let len = MARK_BYTES.len();
+    let Some(rest) = text.strip_prefix(MARK) else {
+        out.push_str(&text[..len]);
+        return len;
+    };
+    let (meant, more) = marked(rest);
+    match meant {
+        Marked::Surrogate(unit) => write_unit(out, unit),
+        Marked::Mark => out.push(MARK),
+    }
+    len + more
+}
+
+fn write_escape(out: &mut String, byte: u8) -> usize {
     match byte {
         b'"' => out.push_str("\\\""),
         b'\\' => out.push_str("\\\\"),
@@ -76,11 +100,16 @@ fn write_escape(out: &mut String, byte: u8) {
         b'\n' => out.push_str("\\n"),
         b'\r' => out.push_str("\\r"),
         b'\t' => out.push_str("\\t"),
-        _ => {
-            out.push_str("\\u00");
-            out.push(char::from(HEX[usize::from(byte >> 4)]));
-            out.push(char::from(HEX[usize::from(byte & 15)]));
-        }
+        _ => write_unit(out, u16::from(byte)),
+    }
+    1
+}
+
+fn write_unit(out: &mut String, unit: u16) {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    out.push_str("\\u");
+    for shift in [12, 8, 4, 0] {
+        out.push(char::from(HEX[usize::from(unit >> shift & 15)]));
     }
 }
 
@@ -101,6 +130,9 @@ mod tests {
         for (number, text) in printed {
             assert_eq!(json(number), text);
         }
+        for whole in [0i64, 1, -7, 9_007_199_254_740_991, -9_007_199_254_740_992] {
+            assert_eq!(json(whole), whole.to_string());
+        }
         assert_eq!(json(123_456_789_012_345_680_000.0), "123456789012345680000");
         assert_eq!(json(f64::NAN), "null");
     }
@@ -111,6 +143,28 @@ mod tests {
             json("a\"\\\n\u{1}\u{2028}é"),
             "\"a\\\"\\\\\\n\\u0001\u{2028}é\""
         );
+        assert_eq!(
+            json("\u{7f}\u{8}\u{c}\r\t\0"),
+            "\"\u{7f}\\b\\f\\r\\t\\u0000\""
+        );
+    }
+
+    #[test]
+    fn lone_surrogates_are_escaped() {
+        assert_eq!(
+            json("a\u{10ffff}\u{e000}\u{10ffff}\u{e7ff}b"),
+            r#""a\ud800\udfffb""#
+        );
+    }
+
+    #[test]
+    fn a_mark_is_itself() {
+        assert_eq!(
+            json("a\u{10ffff}\u{10ffff}\u{e000}b"),
+            "\"a\u{10ffff}\u{e000}b\""
+        );
+        assert_eq!(json("\u{10ffff}"), "\"\u{10ffff}\"");
+        assert_eq!(json("\u{10ffff}x\u{10fffe}é"), "\"\u{10ffff}x\u{10fffe}é\"");
     }
 
     #[test]

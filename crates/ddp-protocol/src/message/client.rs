@@ -1,4 +1,4 @@
-use crate::ejson::{Fields, Value, decode};
+use crate::ejson::{Fields, TypeRegistry, Value, decode_in_place};
 use crate::json;
 
 /// Why a frame is no message at all.
@@ -37,9 +37,9 @@ pub(crate) enum Kind {
 impl Incoming {
     /// Reads a frame and the EJSON in its `params`, `fields` and `result`
     /// (`DDPCommon.parseDDP` in `packages/ddp-common/utils.js`).
-    pub(crate) fn read(frame: &str) -> Result<Self, Rejection> {
-        match json::parse(frame).map_err(|_| Rejection::BadRequest)? {
-            Value::Object(fields) => Ok(Self(Value::Object(decode_message(fields)?))),
+    pub(crate) fn read(frame: &str, types: &TypeRegistry) -> Result<Self, Rejection> {
+        match json::parse(frame).map_err(rejection)? {
+            Value::Object(fields) => Ok(Self(Value::Object(decode_message(fields, types)?))),
             array @ Value::Array(_) => Ok(Self(array)),
             _ => Err(Rejection::BadRequest),
         }
@@ -126,7 +126,16 @@ pub(crate) enum Request {
     },
 }
 
-fn decode_message(mut fields: Fields) -> Result<Fields, Rejection> {
+/// Meteor reads JSON of any depth, and fails when it looks for EJSON in it.
+fn rejection(error: json::SyntaxError) -> Rejection {
+    if error.too_deep {
+        Rejection::ParseError
+    } else {
+        Rejection::BadRequest
+    }
+}
+
+fn decode_message(mut fields: Fields, types: &TypeRegistry) -> Result<Fields, Rejection> {
     if fields
         .get("cleared")
         .is_some_and(|cleared| cleared.as_array().is_none())
@@ -135,8 +144,7 @@ fn decode_message(mut fields: Fields) -> Result<Fields, Rejection> {
     }
     for key in ["fields", "params", "result"] {
         if let Some(value) = fields.get_mut(key) {
-            let json = std::mem::replace(value, Value::Null);
-            *value = decode(json).map_err(|_| Rejection::ParseError)?;
+            decode_in_place(value, types).map_err(|_| Rejection::ParseError)?;
         }
     }
     Ok(fields)

@@ -1,5 +1,7 @@
 use std::time::Duration;
 
+use crate::ejson::TypeRegistry;
+
 /// Times and limits of a [`Session`](super::Session).
 #[derive(Debug, Clone)]
 pub struct SessionConfig {
@@ -17,6 +19,8 @@ pub struct SessionConfig {
     /// How many bytes may wait for a client that does not read. When more do and there is
     /// something to add, the session is closed. Default: 16 MiB.
     pub max_queued_bytes: usize,
+    /// The application's own EJSON types. Default: none.
+    pub types: TypeRegistry,
 }
 
 impl Default for SessionConfig {
@@ -28,6 +32,7 @@ impl Default for SessionConfig {
             max_queued_messages: 10_000,
             max_subscriptions: 1_000,
             max_queued_bytes: 16 * 1024 * 1024,
+            types: TypeRegistry::new(),
         }
     }
 }

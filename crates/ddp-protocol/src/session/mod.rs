@@ -201,7 +201,7 @@ impl Session {
         if let Some(heartbeat) = &mut self.heartbeat {
             heartbeat.handle_message();
         }
-        match Incoming::read(frame) {
+        match Incoming::read(frame, &self.config.types) {
             Ok(message) => self.handle_message(message, now),
             Err(rejection) => self.send_error(rejection.reason(), None),
         }

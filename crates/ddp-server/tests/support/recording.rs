@@ -5,6 +5,8 @@ use std::path::Path;
 
 use serde_json::Value;
 
+use super::support::{SURROGATE, read_json};
+
 /// A conversation of Meteor's own server with a client.
 pub(crate) struct Recording {
     pub(crate) env: HashMap<String, String>,
@@ -23,8 +25,7 @@ impl Recording {
     pub(crate) fn read(name: &str) -> Self {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/recordings");
         let text = std::fs::read_to_string(path.join(format!("{name}.json"))).unwrap();
-        // serde_json cannot read an unpaired surrogate
-        let file: Value = serde_json::from_str(&text.replace("\\ud800", "\\ufffd")).unwrap();
+        let file = read_json(&text);
         let env = serde_json::from_value(file["env"].clone()).unwrap();
         let messages = file["messages"].as_array().unwrap();
         Self {
@@ -32,6 +33,10 @@ impl Recording {
             steps: messages.iter().filter_map(step).collect(),
         }
     }
+}
+
+fn write_json(message: &Value) -> String {
+    message.to_string().replace(SURROGATE, "\\ud800")
 }
 
 fn step(entry: &Value) -> Option<Step> {
@@ -44,7 +49,7 @@ fn step(entry: &Value) -> Option<Step> {
             let raw = entry["raw"]
                 .as_str()
                 .or_else(|| message["rawText"].as_str());
-            Step::Text(raw.map_or_else(|| message.to_string(), str::to_owned))
+            Step::Text(raw.map_or_else(|| write_json(message), str::to_owned))
         }
         "recv" => Step::Recv(message.clone()),
         "close" => Step::Closed(u16::try_from(message["code"].as_u64()?).ok()?),

@@ -3,8 +3,8 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Unexpected, Visitor};
 
 use super::{handover, whole};
-use crate::ejson::decode::decode;
-use crate::ejson::{Binary, Date, Fields, ObjectId, Regexp, Value};
+use crate::ejson::decode::decode_in_place;
+use crate::ejson::{Binary, Custom, Date, Fields, ObjectId, Regexp, TypeRegistry, Value};
 
 /// From our own formats the value itself; from others what they say, read as EJSON.
 impl<'de> Deserialize<'de> for Value {
@@ -28,8 +28,9 @@ impl<'de> Visitor<'de> for Taker {
     }
 
     fn visit_newtype_struct<D: Deserializer<'de>>(self, inner: D) -> Result<Value, D::Error> {
-        let Json(value) = Json::deserialize(inner)?;
-        decode(value).map_err(D::Error::custom)
+        let Json(mut value) = Json::deserialize(inner)?;
+        decode_in_place(&mut value, &TypeRegistry::new()).map_err(D::Error::custom)?;
+        Ok(value)
     }
 }
 
@@ -130,6 +131,7 @@ macro_rules! deserialize_from_value {
 }
 
 deserialize_from_value! {
+    Custom, Custom, "a value of a registered type";
     Date, Date, "a date";
     Binary, Binary, "binary data";
     ObjectId, ObjectId, "an object id";
@@ -152,5 +154,6 @@ pub(super) fn unexpected(value: &Value) -> Unexpected<'_> {
         Value::Binary(bytes) => Unexpected::Bytes(bytes),
         Value::Regexp(_) => Unexpected::Other("regular expression"),
         Value::ObjectId(_) => Unexpected::Other("object id"),
+        Value::Custom(custom) => Unexpected::Other(custom.type_name()),
     }
 }

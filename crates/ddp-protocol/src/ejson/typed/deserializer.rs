@@ -31,6 +31,9 @@ fn any<'de, V: Visitor<'de>>(value: Value, visitor: V) -> Result<V::Value, Serde
         Value::Binary(bytes) => fields! { "$binary": binary::encode(&bytes) },
         Value::Regexp(regexp) => fields! { "$regexp": regexp.source(), "$flags": regexp.flags() },
         Value::ObjectId(id) => fields! { "$type": "oid", "$value": id.to_string() },
+        Value::Custom(custom) => {
+            fields! { "$type": custom.type_name(), "$value": custom.to_json_value() }
+        }
     };
     Entries::visit(shown, visitor)
 }

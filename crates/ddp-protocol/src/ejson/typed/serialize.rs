@@ -2,7 +2,8 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use super::{handover, whole};
 use crate::ejson::decode::form;
-use crate::ejson::{Binary, Date, Fields, ObjectId, Regexp, Value, binary};
+use crate::ejson::registry::OID;
+use crate::ejson::{Binary, Custom, Date, Fields, ObjectId, Regexp, Value, binary};
 
 /// What an `Into<Value>` looks like from outside: our own serializer takes the value, all others
 /// see its EJSON form.
@@ -48,7 +49,7 @@ macro_rules! serialize_as_value {
     )*};
 }
 
-serialize_as_value!(Date, Binary, ObjectId, Regexp);
+serialize_as_value!(Custom, Date, Binary, ObjectId, Regexp);
 
 /// The EJSON form of a value.
 struct Ejson<'a>(&'a Value);
@@ -75,7 +76,12 @@ impl Serialize for Ejson<'_> {
                 ("$regexp", regexp.source()),
                 ("$flags", regexp.flags()),
             ),
-            Value::ObjectId(id) => two(serializer, ("$type", "oid"), ("$value", &id.to_string())),
+            Value::ObjectId(id) => two(serializer, ("$type", OID), ("$value", &id.to_string())),
+            Value::Custom(custom) => two(
+                serializer,
+                ("$type", custom.type_name()),
+                ("$value", &Plain(&custom.to_json_value())),
+            ),
         }
     }
 }
@@ -86,6 +92,23 @@ struct Literal<'a>(&'a Fields);
 impl Serialize for Literal<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_map(self.0.iter().map(|(key, value)| (key, Ejson(value))))
+    }
+}
+
+/// A value as plain JSON, as `JSON.stringify` sees it.
+struct Plain<'a>(&'a Value);
+
+impl Serialize for Plain<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            Value::Number(number) if !number.is_finite() => serializer.serialize_unit(),
+            Value::Date(date) => date.to_iso_string().serialize(serializer),
+            Value::Array(items) => serializer.collect_seq(items.iter().map(Plain)),
+            Value::Object(fields) => {
+                serializer.collect_map(fields.iter().map(|(key, value)| (key, Plain(value))))
+            }
+            other => Ejson(other).serialize(serializer),
+        }
     }
 }
 
@@ -111,10 +134,10 @@ fn one<S: Serializer, T: Serialize>(
     map.end()
 }
 
-fn two<S: Serializer>(
+fn two<S: Serializer, T: Serialize + ?Sized>(
     serializer: S,
     first: (&'static str, &str),
-    second: (&'static str, &str),
+    second: (&'static str, &T),
 ) -> Result<S::Ok, S::Error> {
     let mut map = serializer.serialize_map(Some(2))?;
     map.serialize_entry(first.0, first.1)?;
