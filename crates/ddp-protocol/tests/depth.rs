@@ -1,5 +1,7 @@
 //! What is nested as deeply as the reader allows overflows nobody's stack.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use ddp_protocol::ejson::{self, Value};
 use ddp_protocol::json::{self, MAX_DEPTH};
 
