@@ -1,5 +1,7 @@
 use std::time::Duration;
 
+use crate::ejson::TypeRegistry;
+
 /// Times and limits of a [`Connection`](super::Connection).
 #[derive(Debug, Clone)]
 pub struct ConnectionConfig {
@@ -20,6 +22,8 @@ pub struct ConnectionConfig {
     /// How many bytes of data may be held back, after a reconnect or while a `wait` method runs.
     /// When it is more, the connection is closed. Default: 64 MiB.
     pub max_held_bytes: usize,
+    /// The application's own EJSON types. Default: none.
+    pub types: TypeRegistry,
 }
 
 impl Default for ConnectionConfig {
@@ -32,6 +36,7 @@ impl Default for ConnectionConfig {
             max_call_bytes: 16 * 1024 * 1024,
             max_subscriptions: 1_000,
             max_held_bytes: 64 * 1024 * 1024,
+            types: TypeRegistry::new(),
         }
     }
 }

@@ -222,7 +222,7 @@ impl Connection {
         if let Some(heartbeat) = &mut self.heartbeat {
             heartbeat.handle_message();
         }
-        match Told::read(frame) {
+        match Told::read(frame, &self.config.types) {
             Some(message) => self.handle_message(message, frame.len(), now),
             None => self.ignored += 1,
         }

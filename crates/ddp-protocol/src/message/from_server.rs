@@ -1,4 +1,4 @@
-use crate::ejson::{Fields, Value, decode};
+use crate::ejson::{Fields, TypeRegistry, Value, decode_in_place};
 use crate::error::ErrorCode;
 use crate::json;
 use crate::{DocumentId, Error};
@@ -68,7 +68,7 @@ impl Told {
     /// Reads a frame. `None` for what a client passes over: `server_id` of old servers, kinds that
     /// are not known (`addedBefore` and `movedBefore`, which no server sends, among them), and
     /// what is broken.
-    pub(crate) fn read(frame: &str) -> Option<Self> {
+    pub(crate) fn read(frame: &str, types: &TypeRegistry) -> Option<Self> {
         let mut message = json::parse(frame).ok()?.into_object()?;
         let msg = string(&mut message, "msg")?;
         Some(match msg.as_str() {
@@ -87,7 +87,7 @@ impl Told {
             },
             "result" => Self::Result {
                 id: string(&mut message, "id")?,
-                result: result(&mut message),
+                result: result(&mut message, types),
             },
             "nosub" => Self::NoSub {
                 id: string(&mut message, "id")?,
@@ -99,28 +99,31 @@ impl Told {
             "ready" => Self::Ready {
                 subs: strings(message.swap_remove("subs")?)?,
             },
-            "added" | "changed" | "removed" => Self::Data(data(&msg, &mut message)?),
+            "added" | "changed" | "removed" => Self::Data(data(&msg, &mut message, types)?),
             _ => return None,
         })
     }
 }
 
-fn result(message: &mut Fields) -> Result<Option<Value>, ResultError> {
+fn result(message: &mut Fields, types: &TypeRegistry) -> Result<Option<Value>, ResultError> {
     if let Some(error) = message.swap_remove("error").and_then(error) {
         return Err(ResultError::Server(error));
     }
-    let result = message.swap_remove("result").map(decode);
-    result.transpose().map_err(|_| ResultError::Unreadable)
+    let Some(mut result) = message.swap_remove("result") else {
+        return Ok(None);
+    };
+    decode_in_place(&mut result, types).map_err(|_| ResultError::Unreadable)?;
+    Ok(Some(result))
 }
 
-fn data(msg: &str, message: &mut Fields) -> Option<Data> {
+fn data(msg: &str, message: &mut Fields, types: &TypeRegistry) -> Option<Data> {
     Some(Data {
         collection: string(message, "collection")?,
         id: DocumentId::from_wire(&string(message, "id")?)?,
         action: match msg {
-            "added" => Action::Added(fields(message)?),
+            "added" => Action::Added(fields(message, types)?),
             "changed" => Action::Changed {
-                fields: fields(message)?,
+                fields: fields(message, types)?,
                 cleared: message
                     .swap_remove("cleared")
                     .map_or(Some(Vec::new()), strings)?,
@@ -130,15 +133,16 @@ fn data(msg: &str, message: &mut Fields) -> Option<Data> {
     })
 }
 
-fn fields(message: &mut Fields) -> Option<Fields> {
+fn fields(message: &mut Fields, types: &TypeRegistry) -> Option<Fields> {
     let Some(fields) = message.swap_remove("fields") else {
         return Some(Fields::new());
     };
     // field by field: an object of fields is never itself an EJSON type, whatever its keys
-    let fields = fields.into_object()?.into_iter();
-    fields
-        .map(|(key, value)| Some((key, decode(value).ok()?)))
-        .collect()
+    let mut fields = fields.into_object()?;
+    for value in fields.values_mut() {
+        decode_in_place(value, types).ok()?;
+    }
+    Some(fields)
 }
 
 /// The error in a message. `null` is none: some servers send it beside a result.
@@ -197,6 +201,10 @@ mod tests {
     use crate::message::{DataMessage, ServerMessage};
     use crate::{fields, object};
 
+    fn read(frame: &str) -> Option<Told> {
+        Told::read(frame, &TypeRegistry::new())
+    }
+
     #[test]
     fn what_a_server_writes_is_read_as_it_was_meant() {
         let added = DataMessage::Added {
@@ -204,7 +212,7 @@ mod tests {
             id: "-d".into(),
             fields: fields! { "at": Date::from_millis(5), "$date": 1 },
         };
-        let told = Told::read(&ServerMessage::from(added).to_text());
+        let told = read(&ServerMessage::from(added).to_text());
         let expected = Data {
             collection: "c".into(),
             id: "-d".into(),
@@ -221,12 +229,12 @@ mod tests {
             id: "1".into(),
             result: Err(ResultError::Server(error)),
         };
-        assert_eq!(Told::read(&result.to_text()), Some(expected));
+        assert_eq!(read(&result.to_text()), Some(expected));
     }
 
     #[test]
     fn results_that_are_absent_null_or_beside_a_null_error_differ() {
-        let result = |rest: &str| Told::read(&format!(r#"{{"msg":"result","id":"1"{rest}}}"#));
+        let result = |rest: &str| read(&format!(r#"{{"msg":"result","id":"1"{rest}}}"#));
         let ok = |result| {
             Some(Told::Result {
                 id: "1".into(),
@@ -269,7 +277,7 @@ mod tests {
             "{",
             "",
         ] {
-            assert_eq!(Told::read(frame), None, "{frame}");
+            assert_eq!(read(frame), None, "{frame}");
         }
     }
 }
