@@ -11,7 +11,7 @@ use futures_util::{SinkExt as _, StreamExt as _};
 use http::{Request, Response, StatusCode};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
-use tokio::io::AsyncReadExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::{Sleep, sleep_until, timeout};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
@@ -129,7 +129,7 @@ struct Pump {
 enum Ending {
     /// With a code that the client is told, after what is said already.
     Close(CloseCode, Utf8Bytes),
-    /// The same, to a client that may go on sending what nobody can read.
+    /// The same, to a client whose bytes cannot be read as a WebSocket's any more.
     Broken(CloseCode, Utf8Bytes),
     /// The client is gone, or not worth waiting for.
     Gone,
@@ -279,7 +279,7 @@ impl Pump {
         };
         let Ok(messages) = heard else {
             let reason = Utf8Bytes::from_static("Broken framing.");
-            return Some(Ending::Broken(CloseCode::Library(3000), reason));
+            return Some(Ending::Close(CloseCode::Library(3000), reason));
         };
         self.session.with(|session| {
             session.alive(Instant::now());
@@ -316,7 +316,8 @@ impl Pump {
             return;
         }
         // What the client still sends must be read: closing over it would reset the connection,
-        // and the client might never see the code.
+        // and the client might never see the code. That nothing else comes, it sees at once.
+        let _client_gone = self.socket.get_mut().shutdown().await;
         let mut rest = [0; 4096];
         while let Ok(1..) = self.socket.get_mut().read(&mut rest).await {}
     }
