@@ -1,55 +1,87 @@
 // Other people's DDP clients behind one small interface.
-import { fork } from 'node:child_process';
+import { fork, spawn } from 'node:child_process';
 import { mkdtemp, rm, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
-import { within } from './until.js';
+import { until, within } from './until.js';
 
 const here = fileURLToPath(new URL('.', import.meta.url));
 
 /** npm's names, by the short names that tests use. */
 export const libraries = { simpleddp: 'simpleddp', ddp: 'ddp', meteorrn: '@meteorrn/core' };
 
+/** More of them, for what speaks all of DDP; the SockJS ones take the address of the SockJS endpoint. */
+export const moreLibraries = { ...libraries, asteroid: 'asteroid', python: 'python-meteor' };
+
 export class Foreign {
-  /** Connects `library` to `ws://…/websocket` and follows these collections. */
-  static async connect(library, url, follow) {
+  /**
+   * Connects `library` to `ws://…/websocket` and follows these collections. `options`: `transport`, the one that simpleddp
+   * uses on sockjs-client; `version`, the one that ddp begins with; `reconnect: false` for ddp.
+   */
+  static async connect(library, url, follow, options = {}) {
     const folder = library === 'meteorrn' ? await bundleForNode() : null;
-    const child = fork(join(here, 'foreign/process.mjs'), [library, url, ...(folder ? [join(folder, 'core.cjs')] : [])], {
-      env: { ...process.env, FOLLOW: JSON.stringify(follow) },
-      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
-    });
-    const client = new Foreign(child, folder);
-    await within(client.connected, `${library} connecting to ${url}`);
+    const settings = { follow, reconnect: false, ...options, ...(folder ? { bundle: join(folder, 'core.cjs') } : {}) };
+    const start = library === 'python' ? startPython : startNode;
+    const client = new Foreign(start(library, url, { ...process.env, FOREIGN_CLIENT: JSON.stringify(settings) }), folder);
+    try {
+      await within(client.opened, `${library} connecting to ${url}`);
+    } catch (error) {
+      await client.close();
+      throw error;
+    }
     return client;
   }
 
   /** Every change, oldest first: `{collection, document}` or `{collection, removed}`. */
   changes = [];
+  /** What the client said of each connection that it made: `{version}` or nothing. */
+  connections = [];
   #nextId = 1;
   #waiting = new Map();
 
-  constructor(child, folder) {
-    this.child = child;
+  constructor(channel, folder) {
+    this.channel = channel;
     this.folder = folder;
-    this.ended = new Promise((resolve) => child.once('exit', resolve));
-    this.connected = new Promise((resolve, reject) => {
-      child.on('message', (message) => (message.connected ? resolve() : this.#receive(message)));
-      child.once('exit', (code) => {
+    this.ended = new Promise((resolve) => channel.child.once('exit', resolve));
+    this.opened = new Promise((resolve, reject) => {
+      channel.receive((message) => (message.opened ? resolve() : this.#receive(message)));
+      channel.child.once('exit', (code) => {
         reject(new Error(`the client ended with ${code}`));
         for (const waiting of this.#waiting.values()) waiting.reject(new Error(`the client ended with ${code}`));
       });
     });
-    this.connected.catch(() => {});
+    this.opened.catch(() => {});
   }
 
   call(name, ...params) {
-    return this.#ask('call', name, params);
+    return this.#ask('call', name, ...params);
   }
 
+  /** Resolves when the subscription is ready, with what `unsubscribe` takes. */
   subscribe(name, ...params) {
-    return this.#ask('subscribe', name, params);
+    return this.#ask('subscribe', name, ...params);
+  }
+
+  unsubscribe(subscription) {
+    return this.#ask('unsubscribe', subscription);
+  }
+
+  /** Logs in as the library does it: with the password itself or its digest. Resolves with `{id, token}`. */
+  login(username, password) {
+    return this.#ask('login', username, password);
+  }
+
+  /** Logs in with a token. */
+  resume(token) {
+    return this.#ask('resume', token);
+  }
+
+  /** Resolves when the client has connected this often. */
+  connected(times) {
+    return until(() => this.connections.length >= times, () => `${times} connections, there were ${this.connections.length}`);
   }
 
   /** A collection as the client has it now: a Map from id to document. */
@@ -70,24 +102,42 @@ export class Foreign {
   }
 
   async close() {
-    this.child.kill();
+    this.channel.child.kill();
     await this.ended;
     if (this.folder) await rm(this.folder, { recursive: true });
   }
 
-  #ask(op, name, params) {
+  #ask(op, ...params) {
     const id = this.#nextId++;
     const answer = new Promise((resolve, reject) => this.#waiting.set(id, { resolve, reject }));
-    this.child.send({ id, op, name, params });
-    return within(answer, `${op} ${name}`, 300_000);
+    this.channel.send({ id, op, params });
+    return within(answer, `${op} ${JSON.stringify(params).slice(0, 100)}`, 300_000);
   }
 
   #receive(message) {
     if (message.collection) return void this.changes.push(message);
+    if (message.connected) return void this.connections.push(message.connected);
     const waiting = this.#waiting.get(message.id);
     this.#waiting.delete(message.id);
     return message.error ? waiting.reject(message.error) : waiting.resolve(message.result);
   }
+}
+
+function startNode(library, url, env) {
+  const child = fork(join(here, 'foreign/process.mjs'), [library, url], { env, stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+  return { child, send: (message) => child.send(message), receive: (listener) => child.on('message', listener) };
+}
+
+// TEST_PYTHON names a Python that has what tests/python/requirements.txt lists.
+function startPython(_, url, env) {
+  const python = process.env.TEST_PYTHON ?? join(here, '../python/venv/bin/python');
+  const child = spawn(python, [join(here, '../python/client.py'), url], { env, stdio: ['pipe', 'pipe', 'inherit'] });
+  const lines = createInterface({ input: child.stdout });
+  return {
+    child,
+    send: (message) => child.stdin.write(`${JSON.stringify(message)}\n`),
+    receive: (listener) => lines.on('line', (line) => listener(JSON.parse(line))),
+  };
 }
 
 // @meteorrn/core is written for React Native's bundler; esbuild makes a file of it that Node can load.
