@@ -38,7 +38,7 @@
 //!     r#"{"msg":"connected","session":"Br8mFgKZCAfKZSaMY"}"#,
 //!     r#"{"msg":"updated","methods":["m"]}"#,
 //!     r#"{"msg":"result","id":"m","result":42}"#,
-//! ].map(|frame| Transmit::Text(frame.to_owned())));
+//! ].map(|frame| Transmit::Text(frame.to_owned().into())));
 //! ```
 
 pub mod client;
@@ -52,5 +52,6 @@ pub mod mongo_id;
 pub mod session;
 
 pub use error::Error;
+pub use merge_box::LiveChange;
 pub use mongo_id::DocumentId;
 pub use session::Session;

@@ -205,7 +205,7 @@ impl World {
             Act::Fail => session.fail(sub, Error::internal()),
             Act::Ready => session.ready(sub),
             Act::Stop => session.stop(sub),
-            Act::Added(doc) => session.added(sub, "c", &id(doc), &fields),
+            Act::Added(doc) => session.added(sub, "c", &id(doc), fields),
             Act::Changed(doc) => {
                 let _unknown = session.changed(sub, "c", &id(doc), &fields, &["x".to_owned()]);
             }

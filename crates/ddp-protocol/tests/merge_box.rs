@@ -78,7 +78,7 @@ fn apply(merge_box: &mut MergeBox, model: &mut Model, step: &Step) -> Vec<DataMe
         Step::Add { sub, doc, fields } => {
             let fields = to_fields(fields);
             model.add(*sub, *doc, &fields);
-            let message = merge_box.added(SubscriptionKey(*sub), "c", &named(*doc), &fields);
+            let message = merge_box.added(SubscriptionKey(*sub), "c", &named(*doc), fields);
             message.into_iter().collect()
         }
         Step::Change {
@@ -188,7 +188,9 @@ impl Client {
         match message {
             DataMessage::Added { id, fields, .. } => {
                 prop_assert!(
-                    self.0.insert(id.to_string(), fields).is_none(),
+                    self.0
+                        .insert(id.to_string(), Fields::clone(&fields))
+                        .is_none(),
                     "added twice"
                 );
             }

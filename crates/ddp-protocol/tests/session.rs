@@ -172,7 +172,7 @@ fn a_late_publication_does_not_write_into_the_next_one_of_the_same_id() {
     talk.hears();
 
     talk.session
-        .added(old, "c", &"d".into(), &fields! { "n": 1 });
+        .added(old, "c", &"d".into(), fields! { "n": 1 });
     assert!(
         talk.session
             .changed(old, "c", &"d".into(), &fields! { "n": 1 }, &[])
@@ -203,7 +203,7 @@ fn closing_stops_subscriptions_and_says_nothing_more() {
     let mut talk = talk();
     talk.subscribes("s");
     let sub = talk.runs_publication("s");
-    talk.session.added(sub, "c", &"d".into(), &fields! {});
+    talk.session.added(sub, "c", &"d".into(), fields! {});
     talk.session.publication_returned(sub);
     talk.calls("m");
     talk.calls("waits");
@@ -231,7 +231,7 @@ fn a_client_that_does_not_read_is_closed_and_nothing_kept_for_it() {
     for n in 0..3 {
         assert_eq!(talk.session.close_reason(), None);
         let fields = fields! { "text": "x".repeat(40) };
-        talk.session.added(sub, "c", &n.to_string().into(), &fields);
+        talk.session.added(sub, "c", &n.to_string().into(), fields);
     }
     assert_eq!(talk.session.close_reason(), Some(CloseReason::SlowReader));
     assert_eq!(talk.session.queued_bytes(), 0);
@@ -247,7 +247,7 @@ fn one_large_document_does_not_make_a_slow_reader() {
     talk.subscribes("s");
     let sub = talk.runs_publication("s");
     talk.session
-        .added(sub, "c", &"d".into(), &fields! { "text": "x".repeat(1000) });
+        .added(sub, "c", &"d".into(), fields! { "text": "x".repeat(1000) });
     assert_eq!(talk.hears().len(), 1);
     talk.session.ready(sub);
     assert!(talk.session.is_open());

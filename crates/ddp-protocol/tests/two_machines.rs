@@ -64,7 +64,10 @@ impl Server {
                 let result = self.run(&name, &params);
                 self.session.method_returned(call, result);
             }
-            Some(session::Event::Subscribe { sub, name, .. }) => {
+            Some(session::Event::Subscribe { sub, origin, .. }) => {
+                let session::Origin::Client { name, .. } = origin else {
+                    unreachable!("nothing is universal here");
+                };
                 self.publications.insert(sub, name);
                 for (id, n) in self.documents.clone() {
                     self.publish(sub, &id, None, Some(n));
@@ -115,7 +118,7 @@ impl Server {
         let id = &id.into();
         let outcome = match (visible(before), visible(n)) {
             (None, Some(fields)) => {
-                session.added(sub, "docs", id, &fields);
+                session.added(sub, "docs", id, fields);
                 Ok(())
             }
             (Some(_), Some(fields)) => session.changed(sub, "docs", id, &fields, &[]),
@@ -216,7 +219,7 @@ impl World {
         let Some(session::Transmit::Text(frame)) = self.server.session.poll_transmit() else {
             return false;
         };
-        self.to_client.push_back(frame);
+        self.to_client.push_back(frame.into_string());
         true
     }
 

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use ddp_protocol::ejson::{Fields, Value};
 use ddp_protocol::merge_box::SubscriptionKey;
 use ddp_protocol::session::{CallKey, Work};
-use ddp_protocol::{DocumentId, Error};
+use ddp_protocol::{DocumentId, Error, LiveChange};
 
 /// What handlers and live collections say to a session. One channel carries all of it, so that a
 /// method's result comes after the data that the method has written.
@@ -16,8 +16,12 @@ pub(crate) enum Command {
     CommitWrite(CallKey),
     Change {
         sub: SubscriptionKey,
-        collection: Arc<str>,
-        change: Arc<Change>,
+        collection: Box<str>,
+        change: Change,
+    },
+    Live {
+        sub: SubscriptionKey,
+        change: Arc<LiveChange>,
     },
     Ready(SubscriptionKey),
     Stop(SubscriptionKey),
@@ -33,12 +37,12 @@ pub(crate) struct Returned {
     pub(crate) result: Result<Option<Value>, Error>,
 }
 
-/// What has happened to a document; shared by all the sessions that hear of it.
+/// What a publication says of a document.
 #[derive(Debug)]
 pub(crate) enum Change {
     Added {
         id: DocumentId,
-        fields: Arc<Fields>,
+        fields: Fields,
     },
     Changed {
         id: DocumentId,

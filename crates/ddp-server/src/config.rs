@@ -92,6 +92,7 @@ impl Config {
             max_subscriptions: self.max_subscriptions,
             max_queued_bytes: self.max_outgoing_bytes,
             types: self.types.clone(),
+            ..SessionConfig::default()
         }
     }
 }

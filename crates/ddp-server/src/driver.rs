@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use ddp_protocol::Session;
 use ddp_protocol::merge_box::{SubscriptionKey, UnknownDocument};
-use ddp_protocol::session::{CloseReason, Event, Transmit};
+use ddp_protocol::session::{CloseReason, Event, Origin, Transmit};
 use tokio::time::Sleep;
 
 use crate::command::{Change, Command};
@@ -173,18 +173,17 @@ impl<W: Wire> Driver<W> {
                     name,
                     params,
                     random_seed,
+                    user_id: _,
                 } => {
                     if let Some(method) = self.handlers.method(&name) {
                         let calls = &self.handlers.calls;
                         method.start(&self.connection, call, name, params, random_seed, calls);
                     }
                 }
-                Event::Subscribe {
-                    sub,
-                    id,
-                    name,
-                    params,
-                } => {
+                Event::Subscribe { sub, origin, .. } => {
+                    let Origin::Client { id, name, params } = origin else {
+                        continue;
+                    };
                     let subscription = Subscription::new(sub, id, name, self.connection.clone());
                     if let Some(publisher) = self.handlers.publisher(subscription.name()) {
                         publisher.start(&subscription, params);
@@ -232,8 +231,14 @@ impl<W: Wire> Driver<W> {
                 collection,
                 change,
             } => {
-                if let Err(error) = apply(session, sub, &collection, &change) {
+                if let Err(error) = change_document(session, sub, &collection, change) {
                     tracing::warn!(session = session.id(), collection = &*collection, "{error}");
+                }
+            }
+            Command::Live { sub, change } => {
+                if let Err(error) = session.apply(sub, &change) {
+                    let collection = change.collection();
+                    tracing::warn!(session = session.id(), collection, "{error}");
                 }
             }
             Command::Ready(sub) => session.ready(sub),
@@ -303,23 +308,23 @@ impl<W> Drop for Driver<W> {
     }
 }
 
-fn apply(
+fn change_document(
     session: &mut Session,
     sub: SubscriptionKey,
     collection: &str,
-    change: &Change,
+    change: Change,
 ) -> Result<(), UnknownDocument> {
     match change {
         Change::Added { id, fields } => {
-            session.added(sub, collection, id, fields);
+            session.added(sub, collection, &id, fields);
             Ok(())
         }
         Change::Changed {
             id,
             fields,
             cleared,
-        } => session.changed(sub, collection, id, fields, cleared),
-        Change::Removed { id } => session.removed(sub, collection, id),
+        } => session.changed(sub, collection, &id, &fields, &cleared),
+        Change::Removed { id } => session.removed(sub, collection, &id),
     }
 }
 

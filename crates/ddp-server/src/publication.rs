@@ -4,10 +4,10 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use ddp_protocol::DocumentId;
 use ddp_protocol::ejson::{Fields, Value};
 use ddp_protocol::merge_box::SubscriptionKey;
 use ddp_protocol::session::Work;
+use ddp_protocol::{DocumentId, LiveChange};
 use parking_lot::Mutex;
 
 use crate::command::{Change, Command};
@@ -85,7 +85,7 @@ impl Subscription {
             collection,
             Change::Added {
                 id: id.into(),
-                fields: Arc::new(fields),
+                fields,
             },
         );
     }
@@ -161,16 +161,20 @@ impl Subscription {
         }
     }
 
-    pub(crate) fn change_shared(&self, collection: Arc<str>, change: Arc<Change>) {
-        self.send(Command::Change {
+    /// What happened in a live collection.
+    pub(crate) fn apply(&self, change: Arc<LiveChange>) {
+        self.send(Command::Live {
             sub: self.0.key,
-            collection,
             change,
         });
     }
 
     fn change(&self, collection: &str, change: Change) {
-        self.change_shared(collection.into(), Arc::new(change));
+        self.send(Command::Change {
+            sub: self.0.key,
+            collection: collection.into(),
+            change,
+        });
     }
 
     fn send(&self, command: Command) {

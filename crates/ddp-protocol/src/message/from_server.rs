@@ -210,7 +210,7 @@ mod tests {
         let added = DataMessage::Added {
             collection: "c".into(),
             id: "-d".into(),
-            fields: fields! { "at": Date::from_millis(5), "$date": 1 },
+            fields: fields! { "at": Date::from_millis(5), "$date": 1 }.into(),
         };
         let told = read(&ServerMessage::from(added).to_text());
         let expected = Data {

@@ -69,8 +69,8 @@ pub enum DataMessage {
         collection: Arc<str>,
         /// The document.
         id: DocumentId,
-        /// All its fields.
-        fields: Fields,
+        /// All its fields, shared with whoever has the same version.
+        fields: Arc<Fields>,
     },
     /// Some of its fields have other values.
     Changed {
@@ -122,6 +122,22 @@ impl ServerMessage {
 }
 
 impl DataMessage {
+    /// The collection.
+    pub fn collection(&self) -> &Arc<str> {
+        match self {
+            Self::Added { collection, .. }
+            | Self::Changed { collection, .. }
+            | Self::Removed { collection, .. } => collection,
+        }
+    }
+
+    /// The document.
+    pub fn id(&self) -> &DocumentId {
+        match self {
+            Self::Added { id, .. } | Self::Changed { id, .. } | Self::Removed { id, .. } => id,
+        }
+    }
+
     fn frame(&self) -> Frame {
         match self {
             Self::Added {
@@ -262,7 +278,7 @@ mod tests {
         let added = DataMessage::Added {
             collection: "c".into(),
             id: "d".into(),
-            fields: Fields::new(),
+            fields: Arc::default(),
         };
         let text = ServerMessage::from(added).to_text();
         assert_eq!(text, r#"{"msg":"added","collection":"c","id":"d"}"#);

@@ -1,27 +1,41 @@
 //! The server's side of one DDP connection, as a state machine.
 
+mod calls;
+mod close_reason;
 mod commands;
 mod config;
+mod data;
+mod event;
 mod outbox;
 mod queue;
+mod rate;
 mod requests;
+mod rerun;
 mod subscriptions;
+mod universal;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
+use self::calls::Calls;
+pub use self::close_reason::CloseReason;
 pub use self::config::{Names, SessionConfig};
+pub use self::event::{Event, Origin};
 use self::outbox::Outbox;
-pub use self::outbox::Transmit;
+pub use self::outbox::{Text, Transmit};
 use self::queue::Queue;
 pub use self::queue::{CallKey, Work};
+use self::rate::Bucket;
+pub use self::rate::MessageRate;
+pub use self::rerun::CannotSetUser;
+use self::rerun::Rerun;
 use self::subscriptions::Subscriptions;
 use crate::Error;
 use crate::ejson::Value;
 use crate::heartbeat::{Beat, Heartbeat};
-use crate::merge_box::{MergeBox, SubscriptionKey};
+use crate::merge_box::MergeBox;
 use crate::message::{Incoming, ServerMessage};
 
 /// The versions of DDP that are spoken, the best one first.
@@ -47,80 +61,23 @@ pub const VERSIONS: [&str; 3] = ["1", "pre2", "pre1"];
 pub struct Session {
     config: Arc<SessionConfig>,
     names: Arc<dyn Names>,
-    id: String,
+    id: Box<str>,
     phase: Phase,
     heartbeat: Option<Heartbeat>,
+    bucket: Bucket,
     queue: Queue,
-    calls: HashMap<CallKey, Call>,
+    calls: Calls,
     subscriptions: Subscriptions,
     merge_box: MergeBox,
     outbox: Outbox,
     events: VecDeque<Event>,
+    user_id: Option<Arc<str>>,
+    rerun: Option<Box<Rerun>>,
+    /// How many universal publications were begun.
+    universal: usize,
     next_key: u64,
-}
-
-/// Something that the application has to do.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Event {
-    /// The client has said `connect` and was told the session's id.
-    Connected,
-    /// Run a method; answer with [`Session::method_returned`].
-    Method {
-        /// Names the call in commands.
-        call: CallKey,
-        /// The method.
-        name: String,
-        /// Its arguments.
-        params: Vec<Value>,
-        /// The seed for ids that client and server make alike.
-        random_seed: Option<String>,
-    },
-    /// Run a publication; say [`Session::publication_returned`] when the handler has returned.
-    Subscribe {
-        /// Names the subscription in commands.
-        sub: SubscriptionKey,
-        /// The id that the client gave it.
-        id: String,
-        /// The publication.
-        name: String,
-        /// Its arguments.
-        params: Vec<Value>,
-    },
-    /// A subscription is over, for whatever reason: nobody listens to its publication any more.
-    Stopped {
-        /// The subscription.
-        sub: SubscriptionKey,
-    },
-}
-
-/// Why a session was closed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CloseReason {
-    /// No version of DDP that both sides speak.
-    VersionMismatch,
-    /// The client did not say `connect` in time.
-    ConnectTimeout,
-    /// The client did not answer a ping in time.
-    HeartbeatTimeout,
-    /// The application asked for it.
-    Application,
-    /// The connection is gone.
-    Disconnected,
-    /// The client reads more slowly than it is written to.
-    SlowReader,
-}
-
-impl fmt::Display for CloseReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::VersionMismatch => "no common version of DDP",
-            Self::ConnectTimeout => "the client never said connect",
-            Self::HeartbeatTimeout => "the client did not answer a ping",
-            Self::Application => "closed by the server",
-            Self::Disconnected => "the connection is gone",
-            Self::SlowReader => "the client does not read what it is sent",
-        })
-    }
+    messages_in: u64,
+    messages_out: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -130,21 +87,13 @@ enum Phase {
     Closed(CloseReason),
 }
 
-/// A method that runs, or has returned while its writes have not.
-#[derive(Debug)]
-struct Call {
-    id: String,
-    pending_writes: usize,
-    returned: bool,
-}
-
 impl Session {
     /// A session for a connection that was just accepted. `id` is what the client will be told;
     /// it should be hard to guess.
     pub fn new(
         config: Arc<SessionConfig>,
         names: Arc<dyn Names>,
-        id: impl Into<String>,
+        id: impl Into<Box<str>>,
         now: Instant,
     ) -> Self {
         Self {
@@ -153,13 +102,19 @@ impl Session {
                 deadline: now + config.connect_timeout,
             },
             heartbeat: None,
+            bucket: Bucket::full(now),
             queue: Queue::default(),
-            calls: HashMap::new(),
+            calls: Calls::default(),
             subscriptions: Subscriptions::default(),
-            merge_box: MergeBox::default(),
-            outbox: Outbox::new(config.max_queued_bytes),
+            merge_box: MergeBox::new(Arc::clone(&config.strategies)),
+            outbox: Outbox::default(),
             events: VecDeque::new(),
+            user_id: None,
+            rerun: None,
+            universal: 0,
             next_key: 0,
+            messages_in: 0,
+            messages_out: 0,
             config,
             names,
         }
@@ -168,6 +123,11 @@ impl Session {
     /// The session's id.
     pub fn id(&self) -> &str {
         &self.id
+    }
+
+    /// Who the client is, if it has said so.
+    pub fn user_id(&self) -> Option<&Arc<str>> {
+        self.user_id.as_ref()
     }
 
     /// Whether the client has connected and nobody has closed the session.
@@ -188,9 +148,36 @@ impl Session {
         self.outbox.bytes()
     }
 
-    /// How many subscriptions the client has.
+    /// Whether so much waits to be sent that it is better to write before anything is added
+    /// ([`SessionConfig::drain_bytes`]): a client that reads is then never taken for one that
+    /// does not, however much it is sent.
+    pub fn wants_drain(&self) -> bool {
+        self.queued_bytes() >= self.config.drain_bytes
+    }
+
+    /// How many of the client's messages wait for their turn.
+    pub fn queued_messages(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// How many subscriptions the client has asked for.
     pub fn subscriptions(&self) -> usize {
-        self.subscriptions.len()
+        self.subscriptions.named()
+    }
+
+    /// How many documents the client has, as far as the strategies remember.
+    pub fn documents(&self) -> usize {
+        self.merge_box.len()
+    }
+
+    /// How many messages have come in, whether they were understood or not.
+    pub fn messages_in(&self) -> u64 {
+        self.messages_in
+    }
+
+    /// How many messages were given out to be sent.
+    pub fn messages_out(&self) -> u64 {
+        self.messages_out
     }
 
     /// A frame has come in.
@@ -198,11 +185,15 @@ impl Session {
         if self.close_reason().is_some() {
             return;
         }
+        self.messages_in += 1;
+        if !self.bucket.take(self.config.message_rate, now) {
+            return self.close_with(CloseReason::TooManyMessages);
+        }
         if let Some(heartbeat) = &mut self.heartbeat {
             heartbeat.handle_message();
         }
         match Incoming::read(frame, &self.config.types) {
-            Ok(message) => self.handle_message(message, now),
+            Ok(message) => self.handle_message(message, frame.len(), now),
             Err(rejection) => self.send_error(rejection.reason(), None),
         }
     }
@@ -232,12 +223,18 @@ impl Session {
 
     /// What the application has to do next.
     pub fn poll_event(&mut self) -> Option<Event> {
-        self.events.pop_front()
+        let event = self.events.pop_front()?;
+        if self.events.is_empty() {
+            self.events = VecDeque::new();
+        }
+        Some(event)
     }
 
     /// What is to be sent next.
     pub fn poll_transmit(&mut self) -> Option<Transmit> {
-        self.outbox.pop()
+        let transmit = self.outbox.pop()?;
+        self.messages_out += u64::from(transmit != Transmit::Close);
+        Some(transmit)
     }
 
     /// Whether [`poll_transmit`](Self::poll_transmit) has something.
@@ -266,10 +263,20 @@ impl Session {
     }
 
     fn send(&mut self, message: &ServerMessage) {
-        if self.close_reason().is_none() && !self.outbox.push(message.to_text()) {
+        if self.may_send() {
+            self.outbox.push(message.to_text().into());
+        }
+    }
+
+    /// Whether the client reads what it is sent; if not, the session is closed. What counts is
+    /// what already waits: a client that reads is not to be dropped for a single document that is
+    /// large.
+    fn may_send(&mut self) -> bool {
+        if self.close_reason().is_none() && self.outbox.bytes() > self.config.max_queued_bytes {
             self.outbox.abandon();
             self.close_with(CloseReason::SlowReader);
         }
+        self.close_reason().is_none()
     }
 
     fn close_with(&mut self, reason: CloseReason) {
@@ -277,12 +284,16 @@ impl Session {
             return;
         }
         self.phase = Phase::Closed(reason);
-        self.queue.clear();
-        self.calls.clear();
-        self.events.clear();
+        self.queue = Queue::default();
+        self.calls = Calls::default();
         self.merge_box = MergeBox::default();
+        self.rerun = None;
+        let open = self.subscriptions.take_all().into_iter();
         self.events
-            .extend(self.subscriptions.drain().map(|sub| Event::Stopped { sub }));
+            .retain(|event| matches!(event, Event::Stopped { .. }));
+        self.events.extend(open.map(|subscription| Event::Stopped {
+            sub: subscription.key,
+        }));
         self.outbox.finish();
     }
 
@@ -297,9 +308,10 @@ impl fmt::Debug for Session {
         f.debug_struct("Session")
             .field("id", &self.id)
             .field("phase", &self.phase)
-            .field("subscriptions", &self.subscriptions.len())
-            .field("documents", &self.merge_box.len())
-            .field("queued_bytes", &self.outbox.bytes())
+            .field("user_id", &self.user_id)
+            .field("subscriptions", &self.subscriptions())
+            .field("documents", &self.documents())
+            .field("queued_bytes", &self.queued_bytes())
             .finish_non_exhaustive()
     }
 }

@@ -2,8 +2,9 @@
 
 use std::time::Instant;
 
-use super::queue::{CallKey, Work};
-use super::{Call, CloseReason, Event, Phase, Session, VERSIONS};
+use super::event::{Event, Origin};
+use super::queue::{CallKey, Waiting, Work};
+use super::{CloseReason, Phase, Session, VERSIONS};
 use crate::Error;
 use crate::ejson::Value;
 use crate::heartbeat::Heartbeat;
@@ -12,7 +13,7 @@ use crate::message::{Incoming, Kind, Request, ServerMessage};
 
 impl Session {
     /// The order of checks matters: clients see which one failed.
-    pub(super) fn handle_message(&mut self, message: Incoming, now: Instant) {
+    pub(super) fn handle_message(&mut self, message: Incoming, bytes: usize, now: Instant) {
         match (message.kind(), self.phase) {
             (_, Phase::Closed(_)) | (Kind::Pong, Phase::Open { pings: true }) => {}
             (Kind::Missing, _) => self.send_error("Bad request", Some(message.into_offending())),
@@ -29,7 +30,8 @@ impl Session {
                 });
             }
             (Kind::Ping | Kind::Pong | Kind::Other, Phase::Open { .. }) => {
-                self.enqueue(message.into_request());
+                let request = message.into_request();
+                self.enqueue(Waiting { request, bytes });
             }
         }
     }
@@ -54,40 +56,47 @@ impl Session {
             )
         });
         self.send(&ServerMessage::Connected {
-            session: self.id.clone(),
+            session: self.id.to_string(),
         });
         self.events.push_back(Event::Connected);
+        self.start_universal();
     }
 
-    fn enqueue(&mut self, request: Request) {
-        if self.queue.len() >= self.config.max_queued_messages {
-            return self.refuse(request);
+    fn enqueue(&mut self, waiting: Waiting) {
+        if self.queue.is_idle() && self.rerun.is_none() {
+            return self.start(waiting);
         }
-        self.queue.push(request);
+        let incoming = self.queue.bytes() + self.subscriptions.bytes();
+        if self.queue.len() >= self.config.max_queued_messages
+            || incoming > self.config.max_incoming_bytes
+        {
+            return self.refuse(waiting.request);
+        }
+        self.queue.push(waiting);
         self.advance();
     }
 
     /// Starts what waits, until something that runs holds the queue up.
     pub(super) fn advance(&mut self) {
-        while self.is_open() {
-            let Some(request) = self.queue.next() else {
+        while self.is_open() && self.rerun.is_none() {
+            let Some(waiting) = self.queue.next() else {
                 return;
             };
-            self.start(request);
+            self.start(waiting);
         }
     }
 
-    fn start(&mut self, request: Request) {
-        match request {
+    fn start(&mut self, waiting: Waiting) {
+        match waiting.request {
             Request::Method {
                 id,
                 name,
                 params,
                 random_seed,
-            } => {
-                self.start_method(id, name, params, random_seed);
+            } => self.start_method(id, name, params, random_seed),
+            Request::Sub { id, name, params } => {
+                self.start_publication(id, name, params, waiting.bytes);
             }
-            Request::Sub { id, name, params } => self.start_publication(id, name, params),
             Request::Unsub { id } => self.unsubscribe(id),
             Request::Refuse { reason, offending } => self.send_error(reason, Some(offending)),
         }
@@ -104,24 +113,18 @@ impl Session {
             return self.refuse_method(id, Error::not_found(format!("Method '{name}' not found")));
         }
         let call = CallKey(self.key());
-        self.calls.insert(
-            call,
-            Call {
-                id,
-                pending_writes: 0,
-                returned: false,
-            },
-        );
+        self.calls.insert(call, id);
         self.queue.block(Work::Method(call));
         self.events.push_back(Event::Method {
             call,
             name,
             params,
             random_seed,
+            user_id: self.user_id.clone(),
         });
     }
 
-    fn start_publication(&mut self, id: String, name: String, params: Vec<Value>) {
+    fn start_publication(&mut self, id: String, name: String, params: Vec<Value>, bytes: usize) {
         if !self.names.has_publication(&name) {
             let error = Error::not_found(format!("Subscription '{name}' not found"));
             return self.send_nosub(Some(id.into()), Some(error));
@@ -129,19 +132,26 @@ impl Session {
         if self.subscriptions.key_of(&id).is_some() {
             return;
         }
-        if self.subscriptions.len() >= self.config.max_subscriptions {
+        if self.subscriptions.named() >= self.config.max_subscriptions
+            || self.subscriptions.bytes() > self.config.max_incoming_bytes
+        {
             let error = Error::new("too-many-subscriptions", "Too many subscriptions are open");
             return self.send_nosub(Some(id.into()), Some(error));
         }
-        let sub = SubscriptionKey(self.key());
-        self.subscriptions.insert(sub, id.clone());
+        let sub = self.subscribe(Origin::Client { id, name, params }, bytes);
         self.queue.block(Work::Publication(sub));
+    }
+
+    /// Begins a subscription. `bytes` is the size of the message that asked for it.
+    pub(super) fn subscribe(&mut self, origin: Origin, bytes: usize) -> SubscriptionKey {
+        let sub = SubscriptionKey(self.key());
+        self.subscriptions.insert(sub, origin.clone(), bytes);
         self.events.push_back(Event::Subscribe {
             sub,
-            id,
-            name,
-            params,
+            origin,
+            user_id: self.user_id.clone(),
         });
+        sub
     }
 
     fn unsubscribe(&mut self, id: Option<Value>) {

@@ -1,77 +1,108 @@
-use std::collections::HashMap;
-
+use super::event::Origin;
 use crate::merge_box::SubscriptionKey;
 
 /// The open subscriptions of a session.
 #[derive(Debug, Default)]
 pub(super) struct Subscriptions {
-    by_key: HashMap<SubscriptionKey, Subscription>,
-    by_id: HashMap<String, SubscriptionKey>,
+    /// In the order of their keys, which is that of their beginnings.
+    list: Vec<Subscription>,
+    named: usize,
+    bytes: usize,
 }
 
+/// A subscription, with what it takes to begin it again.
 #[derive(Debug)]
-struct Subscription {
-    id: String,
-    ready: bool,
-    running: bool,
+pub(super) struct Subscription {
+    pub(super) key: SubscriptionKey,
+    pub(super) origin: Origin,
+    /// The size of the message that it came with.
+    pub(super) bytes: usize,
+    pub(super) ready: bool,
+    /// Its publication's handler has not returned yet.
+    pub(super) running: bool,
+    /// It has returned, or said that nobody need wait for it.
+    pub(super) settled: bool,
+}
+
+impl Subscription {
+    /// The id that the client gave it; a universal one has none.
+    pub(super) fn id(&self) -> Option<&str> {
+        match &self.origin {
+            Origin::Client { id, .. } => Some(id),
+            Origin::Universal(_) => None,
+        }
+    }
 }
 
 impl Subscriptions {
-    pub(super) fn insert(&mut self, key: SubscriptionKey, id: String) {
-        self.by_id.insert(id.clone(), key);
-        self.by_key.insert(
+    /// Keys must be given in ascending order.
+    pub(super) fn insert(&mut self, key: SubscriptionKey, origin: Origin, bytes: usize) {
+        let subscription = Subscription {
             key,
-            Subscription {
-                id,
-                ready: false,
-                running: true,
-            },
-        );
+            origin,
+            bytes,
+            ready: false,
+            running: true,
+            settled: false,
+        };
+        self.named += usize::from(subscription.id().is_some());
+        self.bytes += bytes;
+        if self.list.is_empty() {
+            // most clients have one
+            self.list.reserve_exact(1);
+        }
+        self.list.push(subscription);
     }
 
-    /// Removes a subscription and gives the id that the client knows.
-    pub(super) fn remove(&mut self, key: SubscriptionKey) -> Option<String> {
-        let subscription = self.by_key.remove(&key)?;
-        self.by_id.remove(&subscription.id);
-        Some(subscription.id)
+    pub(super) fn remove(&mut self, key: SubscriptionKey) -> Option<Subscription> {
+        let subscription = self.list.remove(self.find(key)?);
+        self.named -= usize::from(subscription.id().is_some());
+        self.bytes -= subscription.bytes;
+        Some(subscription)
     }
 
-    pub(super) fn drain(&mut self) -> impl Iterator<Item = SubscriptionKey> {
-        self.by_id.clear();
-        let mut keys: Vec<_> = std::mem::take(&mut self.by_key).into_keys().collect();
-        keys.sort_unstable();
-        keys.into_iter()
+    pub(super) fn take_all(&mut self) -> Vec<Subscription> {
+        std::mem::take(self).list
     }
 
     pub(super) fn key_of(&self, id: &str) -> Option<SubscriptionKey> {
-        self.by_id.get(id).copied()
+        let named = self.list.iter().find(|known| known.id() == Some(id));
+        named.map(|subscription| subscription.key)
+    }
+
+    pub(super) fn get_mut(&mut self, key: SubscriptionKey) -> Option<&mut Subscription> {
+        let at = self.find(key)?;
+        Some(&mut self.list[at])
     }
 
     pub(super) fn contains(&self, key: SubscriptionKey) -> bool {
-        self.by_key.contains_key(&key)
+        self.find(key).is_some()
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.by_key.len()
+    /// How many the client has asked for.
+    pub(super) fn named(&self) -> usize {
+        self.named
     }
 
-    /// The id to announce, if the subscription was not ready before.
-    pub(super) fn make_ready(&mut self, key: SubscriptionKey) -> Option<String> {
-        let subscription = self.by_key.get_mut(&key)?;
-        let first = !std::mem::replace(&mut subscription.ready, true);
-        first.then(|| subscription.id.clone())
+    /// The size of the messages that they came with.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// The ids of those that are ready.
+    pub(super) fn ready_ids(&self) -> Vec<String> {
+        let ready = self.list.iter().filter(|subscription| subscription.ready);
+        ready
+            .filter_map(|subscription| subscription.id().map(str::to_owned))
+            .collect()
     }
 
     /// Whether its publication's handler has not returned yet.
     pub(super) fn is_running(&self, key: SubscriptionKey) -> bool {
-        self.by_key
-            .get(&key)
-            .is_some_and(|subscription| subscription.running)
+        self.find(key).is_some_and(|at| self.list[at].running)
     }
 
-    pub(super) fn returned(&mut self, key: SubscriptionKey) {
-        if let Some(subscription) = self.by_key.get_mut(&key) {
-            subscription.running = false;
-        }
+    fn find(&self, key: SubscriptionKey) -> Option<usize> {
+        self.list.binary_search_by_key(&key, |known| known.key).ok()
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ddp_protocol::merge_box::SubscriptionKey;
-use ddp_protocol::session::{CallKey, Event, Names, Session, SessionConfig, Transmit};
+use ddp_protocol::session::{CallKey, Event, Names, Origin, Session, SessionConfig, Transmit};
 
 /// Every name exists but those that begin with `no`.
 pub(crate) struct Most;
@@ -64,7 +64,7 @@ impl Talk {
         let frames = std::iter::from_fn(|| self.session.poll_transmit());
         frames
             .map(|transmit| match transmit {
-                Transmit::Text(frame) => frame,
+                Transmit::Text(frame) => frame.into_string(),
                 Transmit::Close => String::new(),
             })
             .collect()
@@ -81,7 +81,11 @@ impl Talk {
     /// The publication that is to run now.
     pub(crate) fn runs_publication(&mut self, expected: &str) -> SubscriptionKey {
         match self.session.poll_event() {
-            Some(Event::Subscribe { sub, name, .. }) if name == expected => sub,
+            Some(Event::Subscribe {
+                sub,
+                origin: Origin::Client { name, .. },
+                ..
+            }) if name == expected => sub,
             other => panic!("{other:?} instead of the publication {expected}"),
         }
     }

@@ -1,13 +1,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use ddp_protocol::DocumentId;
 use ddp_protocol::ejson::Fields;
+use ddp_protocol::{DocumentId, LiveChange};
 
 use super::difference::difference;
 use super::documents::Documents;
 use super::selector::Selector;
-use crate::command::Change;
 use crate::publication::Subscription;
 use crate::task::{self, Panicked};
 
@@ -38,11 +37,8 @@ impl Observer {
     /// Gives a subscription what is shown now, and every change from now on.
     pub(super) fn join(&mut self, number: u64, collection: &Arc<str>, sub: Subscription) {
         for (id, fields) in self.shown.iter() {
-            let change = Change::Added {
-                id: id.clone(),
-                fields: Arc::clone(fields),
-            };
-            sub.change_shared(Arc::clone(collection), Arc::new(change));
+            let change = LiveChange::added(Arc::clone(collection), id, Arc::clone(fields));
+            sub.apply(Arc::new(change));
         }
         self.subscriptions.insert(number, sub);
     }
@@ -66,21 +62,21 @@ impl Observer {
     ) -> Result<(), Panicked> {
         let view = || fields.and_then(|fields| self.selector.view(id, fields));
         let new = task::caught(view)?;
-        let Some(change) = difference(id, self.shown.get(id), new.as_ref()) else {
+        let Some(change) = difference(collection, id, self.shown.get(id), new.as_ref()) else {
             return Ok(());
         };
         match new {
             Some(new) => drop(self.shown.insert(id.clone(), new)),
             None => drop(self.shown.remove(id)),
         }
-        self.tell(collection, change);
+        self.tell(change);
         Ok(())
     }
 
-    fn tell(&self, collection: &Arc<str>, change: Change) {
+    fn tell(&self, change: LiveChange) {
         let change = Arc::new(change);
         for sub in self.subscriptions.values() {
-            sub.change_shared(Arc::clone(collection), Arc::clone(&change));
+            sub.apply(Arc::clone(&change));
         }
     }
 }

@@ -2,7 +2,8 @@ use std::io::ErrorKind;
 use std::task::{Context, Poll, Waker, ready};
 
 use bytes::Bytes;
-use ddp_protocol::session::Transmit;
+use ddp_protocol::merge_box::Framing;
+use ddp_protocol::session::{Text, Transmit};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_tungstenite::tungstenite::protocol::{
     CloseFrame, Role, WebSocketConfig, WebSocketContext,
@@ -112,8 +113,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Wire for WebSocket<S> {
     }
 
     fn push(&mut self, message: Transmit) {
-        if let Transmit::Text(text) = message {
-            self.channel.push(text_frame(&text));
+        match message {
+            Transmit::Text(Text::Own(text)) => self.channel.push(text_frame(&text)),
+            Transmit::Text(Text::Shared(change)) => {
+                let frame = change.framed(Framing::WebSocket, text_frame);
+                self.channel.push(frame.clone());
+            }
+            Transmit::Close => {}
         }
     }
 

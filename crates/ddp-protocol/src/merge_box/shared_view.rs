@@ -3,14 +3,14 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 
 use super::SubscriptionKey;
+use super::changes::{Changes, visible};
 use crate::ejson::{Fields, Value};
-use crate::message::DataMessage;
-use crate::mongo_id::DocumentId;
 
-/// One document as one client sees it.
-#[derive(Debug, Default)]
-pub(super) struct DocumentView {
-    exists_in: Vec<SubscriptionKey>,
+/// A document that several subscriptions have.
+#[derive(Debug)]
+pub(super) struct SharedView {
+    /// Who has it, and since when.
+    holders: Vec<(SubscriptionKey, u64)>,
     fields: IndexMap<String, Vec<Entry>>,
 }
 
@@ -21,34 +21,33 @@ struct Entry {
     value: Value,
 }
 
-/// How what is visible has changed.
-#[derive(Debug, Default)]
-pub(super) struct Changes {
-    pub(super) fields: Fields,
-    cleared: Vec<String>,
-}
-
-impl Changes {
-    /// Nothing is said when nothing visible has changed.
-    pub(super) fn into_message(self, collection: Arc<str>, id: &DocumentId) -> Option<DataMessage> {
-        if self.fields.is_empty() && self.cleared.is_empty() {
-            return None;
+impl SharedView {
+    pub(super) fn new(sub: SubscriptionKey, sequence: u64, fields: Arc<Fields>) -> Self {
+        let fields = Arc::unwrap_or_clone(fields).into_iter();
+        Self {
+            holders: vec![(sub, sequence)],
+            fields: fields
+                .map(|(key, value)| (key, vec![Entry { sub, value }]))
+                .collect(),
         }
-        let Self { fields, cleared } = self;
-        Some(DataMessage::Changed {
-            collection,
-            id: id.clone(),
-            fields,
-            cleared,
-        })
     }
-}
 
-impl DocumentView {
-    pub(super) fn add(&mut self, sub: SubscriptionKey, fields: &Fields) -> Changes {
-        if !self.exists_in.contains(&sub) {
-            self.exists_in.push(sub);
+    pub(super) fn holders(&self) -> &[(SubscriptionKey, u64)] {
+        &self.holders
+    }
+
+    pub(super) fn held_since(&self, sub: SubscriptionKey) -> Option<u64> {
+        let holder = self.holders.iter().find(|(holder, _)| *holder == sub);
+        holder.map(|(_, since)| *since)
+    }
+
+    pub(super) fn hold(&mut self, sub: SubscriptionKey, sequence: u64) {
+        if self.held_since(sub).is_none() {
+            self.holders.push((sub, sequence));
         }
+    }
+
+    pub(super) fn add(&mut self, sub: SubscriptionKey, fields: &Fields) -> Changes {
         let mut changes = Changes::default();
         for (key, value) in visible(fields) {
             let entries = self.fields.entry(key.clone()).or_default();
@@ -56,10 +55,8 @@ impl DocumentView {
                 changes.fields.insert(key.clone(), value.clone());
             }
             if !entries.iter().any(|entry| entry.sub == sub) {
-                entries.push(Entry {
-                    sub,
-                    value: value.clone(),
-                });
+                let value = value.clone();
+                entries.push(Entry { sub, value });
             }
         }
         changes
@@ -82,8 +79,8 @@ impl DocumentView {
         changes
     }
 
-    pub(super) fn remove(&mut self, sub: SubscriptionKey) -> Changes {
-        self.exists_in.retain(|other| *other != sub);
+    pub(super) fn release(&mut self, sub: SubscriptionKey) -> Changes {
+        self.holders.retain(|(other, _)| *other != sub);
         let mut changes = Changes::default();
         let keys: Vec<String> = self.fields.keys().cloned().collect();
         for key in keys {
@@ -92,9 +89,13 @@ impl DocumentView {
         changes
     }
 
-    /// Whether no subscription has the document.
-    pub(super) fn is_orphan(&self) -> bool {
-        self.exists_in.is_empty()
+    /// What the client sees.
+    pub(super) fn visible(&self) -> Fields {
+        let first = self
+            .fields
+            .iter()
+            .filter_map(|(key, entries)| Some((key.clone(), entries.first()?.value.clone())));
+        first.collect()
     }
 
     fn set(&mut self, sub: SubscriptionKey, key: &str, value: &Value, changes: &mut Changes) {
@@ -108,12 +109,10 @@ impl DocumentView {
         if seen {
             changes.fields.insert(key.to_owned(), value.clone());
         }
+        let value = value.clone();
         match own {
-            Some(at) => entries[at].value = value.clone(),
-            None => entries.push(Entry {
-                sub,
-                value: value.clone(),
-            }),
+            Some(at) => entries[at].value = value,
+            None => entries.push(Entry { sub, value }),
         }
     }
 
@@ -134,9 +133,4 @@ impl DocumentView {
             changes.fields.insert(key.to_owned(), now.value.clone());
         }
     }
-}
-
-/// The id travels beside the fields, never among them.
-fn visible(fields: &Fields) -> impl Iterator<Item = (&String, &Value)> {
-    fields.iter().filter(|(key, _)| key.as_str() != "_id")
 }
