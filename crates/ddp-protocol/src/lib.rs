@@ -49,6 +49,7 @@ pub mod json;
 pub mod merge_box;
 pub mod message;
 pub mod mongo_id;
+pub mod random;
 pub mod session;
 
 pub use error::Error;
