@@ -6,19 +6,15 @@ use ddp_protocol::session::{CallKey, Work};
 use ddp_protocol::{DocumentId, Error, LiveChange};
 
 /// What handlers and live collections say to a session. One channel carries all of it, so that a
-/// method's result comes after the data that the method has written.
+/// method's result comes after the data that the method has written. What is large is in a box, as
+/// commands lie side by side.
 #[derive(Debug)]
 pub(crate) enum Command {
     Unblock(Work),
-    /// In a box, as most commands are small and lie side by side.
     MethodReturned(Box<Returned>),
     BeginWrite(CallKey),
     CommitWrite(CallKey),
-    Change {
-        sub: SubscriptionKey,
-        collection: Box<str>,
-        change: Change,
-    },
+    Change(Box<Told>),
     Live {
         sub: SubscriptionKey,
         change: Arc<LiveChange>,
@@ -37,6 +33,14 @@ pub(crate) struct Returned {
     pub(crate) result: Result<Option<Value>, Error>,
 }
 
+/// What one publication says to one session.
+#[derive(Debug)]
+pub(crate) struct Told {
+    pub(crate) sub: SubscriptionKey,
+    pub(crate) collection: Box<str>,
+    pub(crate) change: Change,
+}
+
 /// What a publication says of a document.
 #[derive(Debug)]
 pub(crate) enum Change {
@@ -52,4 +56,14 @@ pub(crate) enum Change {
     Removed {
         id: DocumentId,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_is_small() {
+        assert!(size_of::<Command>() <= 24, "{}", size_of::<Command>());
+    }
 }

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use ddp_protocol::ejson::TypeRegistry;
-use ddp_protocol::session::SessionConfig;
+use ddp_protocol::session::{MessageRate, SessionConfig};
 
 /// Times and limits of a [`Server`](crate::Server).
 #[derive(Debug, Clone)]
@@ -13,12 +13,15 @@ pub struct Config {
     pub heartbeat: Heartbeat,
     /// How long a connection may take to say `connect`. Default: 45 s.
     pub connect_timeout: Duration,
+    /// How many messages a client may send; one that sends more is closed with code 1008. Default:
+    /// 10,000 in a second, 20,000 at once after a pause.
+    pub message_rate: MessageRate,
     /// How many messages of one client may wait for their turn. Default: 10,000.
     pub max_queued_messages: usize,
     /// How many subscriptions one client may have open. Default: 1,000.
     pub max_subscriptions: usize,
-    /// How many bytes may wait for a client that does not read before it is dropped. Default:
-    /// 16 MiB.
+    /// How many bytes may wait for a client that does not read before it is dropped with code
+    /// 1013. Default: 16 MiB.
     pub max_outgoing_bytes: usize,
     /// How many proxies stand between client and server, Meteor's `HTTP_FORWARDED_COUNT`: the
     /// client's address is this many places from the right in `X-Forwarded-For`. Default: 0, the
@@ -32,8 +35,8 @@ pub struct Config {
     /// Loopback addresses are not counted. Default: 1,000.
     pub max_connections_per_address: usize,
     /// How many sessions are closed in a second when the server shuts down, so that their clients
-    /// do not all come at once to the next server. Default: 500.
-    pub shutdown_pace: f64,
+    /// do not all come at once to the next server; at least 1. Default: 500.
+    pub shutdown_pace: u32,
     /// How long closing at that pace may take; then the rest is closed at once. Default: 5 s.
     pub shutdown_timeout: Duration,
     /// How long a client may take to answer the closing of its connection. Default: 2 s.
@@ -58,13 +61,14 @@ impl Default for Config {
             max_message_bytes: 0x3ff_ffff,
             heartbeat: Heartbeat::default(),
             connect_timeout: session.connect_timeout,
+            message_rate: session.message_rate,
             max_queued_messages: session.max_queued_messages,
             max_subscriptions: session.max_subscriptions,
             max_outgoing_bytes: session.max_queued_bytes,
             http_forwarded_count: 0,
             max_connections: usize::MAX,
             max_connections_per_address: 1_000,
-            shutdown_pace: 500.0,
+            shutdown_pace: 500,
             shutdown_timeout: Duration::from_secs(5),
             close_timeout: Duration::from_secs(2),
             types: session.types,
@@ -88,6 +92,7 @@ impl Config {
             connect_timeout: self.connect_timeout,
             heartbeat_interval: self.heartbeat.interval,
             heartbeat_timeout: self.heartbeat.timeout,
+            message_rate: self.message_rate,
             max_queued_messages: self.max_queued_messages,
             max_subscriptions: self.max_subscriptions,
             max_queued_bytes: self.max_outgoing_bytes,

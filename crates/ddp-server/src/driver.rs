@@ -15,7 +15,7 @@ use ddp_protocol::merge_box::{SubscriptionKey, UnknownDocument};
 use ddp_protocol::session::{CloseReason, Event, Origin, Transmit};
 use tokio::time::Sleep;
 
-use crate::command::{Change, Command};
+use crate::command::{Change, Command, Told};
 use crate::connection::Connection;
 use crate::handlers::Handlers;
 use crate::inbox::Inbox;
@@ -226,11 +226,12 @@ impl<W: Wire> Driver<W> {
             }
             Command::BeginWrite(call) => session.begin_write(call),
             Command::CommitWrite(call) => session.commit_write(call),
-            Command::Change {
-                sub,
-                collection,
-                change,
-            } => {
+            Command::Change(told) => {
+                let Told {
+                    sub,
+                    collection,
+                    change,
+                } = *told;
                 if let Err(error) = change_document(session, sub, &collection, change) {
                     tracing::warn!(session = session.id(), collection = &*collection, "{error}");
                 }
@@ -276,7 +277,7 @@ impl<W: Wire> Driver<W> {
                 let (client, bytes) = (self.connection.client_address(), self.waiting_bytes);
                 tracing::warn!(session = id, %peer, client, bytes, %reason, "dropped a client");
             }
-            Some(reason @ CloseReason::ConnectTimeout) => {
+            Some(reason @ (CloseReason::ConnectTimeout | CloseReason::TooManyMessages)) => {
                 tracing::warn!(session = id, %peer, %reason, "dropped a client");
             }
             Some(reason) => tracing::debug!(session = id, %peer, %reason, "closed"),

@@ -52,6 +52,7 @@ mod wire;
 pub use config::{Config, Heartbeat};
 pub use connection::Connection;
 pub use ddp_protocol::error::ErrorCode;
+pub use ddp_protocol::session::MessageRate;
 pub use ddp_protocol::{DocumentId, ejson, fields, object};
 pub use error::{ClientSafe, Error};
 pub use id::random_id;

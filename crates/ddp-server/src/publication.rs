@@ -10,7 +10,7 @@ use ddp_protocol::session::Work;
 use ddp_protocol::{DocumentId, LiveChange};
 use parking_lot::Mutex;
 
-use crate::command::{Change, Command};
+use crate::command::{Change, Command, Told};
 use crate::connection::Connection;
 use crate::error::Error;
 use crate::live::Query;
@@ -170,11 +170,11 @@ impl Subscription {
     }
 
     fn change(&self, collection: &str, change: Change) {
-        self.send(Command::Change {
+        self.send(Command::Change(Box::new(Told {
             sub: self.0.key,
             collection: collection.into(),
             change,
-        });
+        })));
     }
 
     fn send(&self, command: Command) {

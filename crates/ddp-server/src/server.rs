@@ -90,7 +90,7 @@ impl Server {
         } = self.0.config;
         self.0
             .sessions
-            .shutdown(shutdown_pace, shutdown_timeout)
+            .shutdown(f64::from(shutdown_pace.max(1)), shutdown_timeout)
             .await;
     }
 

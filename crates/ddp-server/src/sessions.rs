@@ -16,8 +16,8 @@ use crate::inbox::Commands;
 
 /// What is refused again and again is logged once in this time.
 const LOG_PERIOD: Duration = Duration::from_secs(60);
-/// Sessions are closed in groups, one every so often.
-const CLOSE_PERIOD: Duration = Duration::from_millis(20);
+/// Sessions are closed one by one up to so many groups in a second, and together above.
+const GROUPS_PER_SECOND: f64 = 50.0;
 
 /// The sessions of a server.
 #[derive(Default)]
@@ -115,18 +115,20 @@ impl Sessions {
             self.stop.cancel();
             open.running.drain().map(|(_, commands)| commands).collect()
         };
-        let end = tokio::time::Instant::now() + patience;
-        let group = (pace * CLOSE_PERIOD.as_secs_f64()).max(1.0) as usize;
-        let mut clock = tokio::time::interval(CLOSE_PERIOD);
-        while !leaving.is_empty() {
-            clock.tick().await;
-            let late = tokio::time::Instant::now() >= end;
-            let group = if late { leaving.len() } else { group };
-            let stay = leaving.len().saturating_sub(group);
-            leaving
-                .drain(stay..)
-                .for_each(|commands| commands.send(Command::Close));
-        }
+        let group = (pace / GROUPS_PER_SECOND).max(1.0);
+        let mut close = |number: usize| {
+            let stay = leaving.len().saturating_sub(number);
+            let closed = leaving.drain(stay..);
+            closed.for_each(|commands| commands.send(Command::Close));
+            !leaving.is_empty()
+        };
+        let paced = async {
+            while close(group as usize) {
+                tokio::time::sleep(Duration::from_secs_f64(group / pace)).await;
+            }
+        };
+        let _too_slow = tokio::time::timeout(patience, paced).await;
+        close(usize::MAX);
         self.tasks.close();
         self.tasks.wait().await;
     }

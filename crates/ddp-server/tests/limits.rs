@@ -8,11 +8,16 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use ddp_server::ejson::Value;
-use ddp_server::{Config, Error, MethodContext, Publication, Server, Subscription, fields, live};
+use ddp_server::{
+    Config, Error, MessageRate, MethodContext, Publication, Server, Subscription, fields, live,
+};
+use futures_util::SinkExt as _;
+use http::{Request, Response};
 use serde_json::json;
 use support::{Client, Frame, Running, soon};
 use tokio::io::AsyncReadExt as _;
 use tokio::sync::{Notify, mpsc, oneshot};
+use tokio_tungstenite::tungstenite::{self, Message};
 
 #[tokio::test]
 async fn a_client_that_does_not_read_is_dropped() {
@@ -21,6 +26,8 @@ async fn a_client_that_does_not_read_is_dropped() {
     let server = Server::builder()
         .config(Config {
             max_outgoing_bytes: 256 * 1024,
+            // the client reads again in the end
+            close_timeout: Duration::from_secs(20),
             ..Config::default()
         })
         .method("alive", |_: MethodContext, _: Vec<Value>| async {
@@ -48,6 +55,12 @@ async fn a_client_that_does_not_read_is_dropped() {
     };
     soon("the end of the deaf client's session", flood).await;
     assert_eq!(other.call("alive", json!([])).await["result"], true);
+    let closed = loop {
+        if let closed @ Frame::Closed(_) = deaf.next().await {
+            break closed;
+        }
+    };
+    assert_eq!(closed, Frame::Closed(Some(1013)), "it may try again");
 }
 
 #[tokio::test]
@@ -121,6 +134,29 @@ async fn a_message_that_is_too_long_closes_with_1009() {
     // far more than the sockets hold: the client can only send it all if the server reads on
     client.send(&json!({ "msg": "x".repeat(32 << 20) })).await;
     assert_eq!(client.next().await, Frame::Closed(Some(1009)));
+}
+
+#[tokio::test]
+async fn a_client_that_says_too_much_is_closed_with_1008() {
+    let config = Config {
+        message_rate: MessageRate {
+            per_second: 1,
+            burst: 3,
+        },
+        ..Config::default()
+    };
+    let running = Running::test_service(config).await;
+    let mut client = running.connected().await;
+    for _ in 0..100 {
+        client.send(&json!({ "msg": "ping" })).await;
+    }
+    let closed = loop {
+        match client.next().await {
+            Frame::Message(pong) => assert_eq!(pong["msg"], "pong"),
+            closed @ Frame::Closed(_) => break closed,
+        }
+    };
+    assert_eq!(closed, Frame::Closed(Some(1008)));
 }
 
 #[tokio::test]
@@ -222,4 +258,126 @@ async fn a_subscription_too_many_is_refused() {
     client.send(&json!({ "msg": "unsub", "id": "empty" })).await;
     assert_eq!(client.recv().await["msg"], "nosub");
     client.subscribe("empty").await;
+}
+
+/// How the server refuses a client whose address is told by a proxy.
+async fn refusal(running: &Running, address: &str) -> Option<(u16, String)> {
+    let headers = [("x-forwarded-for", address)];
+    match Client::open(running.address, "/websocket", &headers).await {
+        Ok(_) => None,
+        Err(tungstenite::Error::Http(response)) => {
+            let body = String::from_utf8(response.body().clone().unwrap_or_default()).unwrap();
+            Some((response.status().as_u16(), body))
+        }
+        Err(error) => panic!("{error}"),
+    }
+}
+
+#[tokio::test]
+async fn one_address_has_only_so_many_connections() {
+    let config = Config {
+        max_connections_per_address: 1,
+        http_forwarded_count: 1,
+        ..Config::default()
+    };
+    let running = Running::test_service(config).await;
+    let headers = [("x-forwarded-for", "9.8.7.6")];
+    let first = Client::open(running.address, "/websocket", &headers).await;
+    let text = "There are too many connections from your address".to_owned();
+    assert_eq!(refusal(&running, "9.8.7.6").await, Some((429, text)));
+    assert_eq!(refusal(&running, "9.8.7.5").await, None);
+
+    drop(first);
+    let free_again = async { while refusal(&running, "9.8.7.6").await.is_some() {} };
+    soon("a free place", free_again).await;
+}
+
+#[tokio::test]
+async fn connections_from_the_same_machine_are_not_counted() {
+    let config = Config {
+        max_connections_per_address: 0,
+        ..Config::default()
+    };
+    let running = Running::test_service(config).await;
+    running.connected().await;
+}
+
+#[tokio::test]
+async fn there_are_only_so_many_connections() {
+    let config = Config {
+        max_connections: 1,
+        ..Config::default()
+    };
+    let running = Running::test_service(config).await;
+    let _first = running.connected().await;
+    let text = "The server has too many connections".to_owned();
+    assert_eq!(refusal(&running, "9.8.7.6").await, Some((503, text)));
+}
+
+/// The answer to a request to speak WebSocket.
+fn upgrade(server: &Server) -> Response<String> {
+    let request = Request::builder()
+        .header("connection", "upgrade")
+        .header("upgrade", "websocket")
+        .header("sec-websocket-version", "13")
+        .header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==");
+    let peer = ([127, 0, 0, 1], 1).into();
+    server.upgrade(&mut request.body(()).unwrap(), peer)
+}
+
+#[tokio::test]
+async fn a_shutdown_closes_sessions_at_a_pace_and_takes_no_new_ones() {
+    let config = Config {
+        shutdown_pace: 1,
+        shutdown_timeout: Duration::from_secs(3600),
+        ..Config::default()
+    };
+    let running = Running::test_service(config).await;
+    let mut clients = Vec::new();
+    for _ in 0..30 {
+        clients.push(running.connected().await);
+    }
+    let server = running.server.clone();
+    let shutdown = tokio::spawn(async move { server.shutdown().await });
+    let refused = async {
+        while upgrade(&running.server).status() != 503 {
+            tokio::task::yield_now().await;
+        }
+    };
+    soon("the begin of the shutdown", refused).await;
+    let refusal = upgrade(&running.server);
+    assert_eq!(refusal.body(), "The server is shutting down");
+
+    let mut served = 0;
+    for client in &mut clients {
+        let ping = json!({ "msg": "ping" }).to_string();
+        let _closed_already = client.0.send(Message::text(ping)).await;
+        served += usize::from(matches!(client.next().await, Frame::Message(_)));
+    }
+    assert!(served > 1, "all were closed at once");
+    shutdown.abort();
+}
+
+#[tokio::test]
+async fn a_shutdown_at_a_pace_has_an_end() {
+    let config = Config {
+        shutdown_pace: 1,
+        shutdown_timeout: Duration::from_millis(20),
+        ..Config::default()
+    };
+    let running = Running::test_service(config).await;
+    let mut clients = Vec::new();
+    for _ in 0..30 {
+        clients.push(running.connected().await);
+    }
+    let closed = async {
+        for client in &mut clients {
+            assert_eq!(client.next().await, Frame::Closed(Some(1000)));
+        }
+    };
+    let server = running.server.clone();
+    soon("the end of all sessions", async {
+        tokio::join!(server.shutdown(), closed)
+    })
+    .await;
 }

@@ -12,6 +12,8 @@ pub(crate) enum CloseCode {
     Protocol,
     /// 1007: a text is no UTF-8.
     Invalid,
+    /// 1008: the client says more than it may.
+    TooMuch,
     /// 1009.
     TooLong,
     /// 1013: the client does not keep up. Nothing that it has said is wrong, and when it comes
@@ -24,6 +26,7 @@ impl CloseCode {
     pub(crate) fn of_session(reason: CloseReason) -> Self {
         match reason {
             CloseReason::SlowReader => Self::TryAgainLater,
+            CloseReason::TooManyMessages => Self::TooMuch,
             _ => Self::Normal,
         }
     }
@@ -46,6 +49,7 @@ impl From<CloseCode> for coding::CloseCode {
             CloseCode::Normal => Self::Normal,
             CloseCode::Protocol => Self::Protocol,
             CloseCode::Invalid => Self::Invalid,
+            CloseCode::TooMuch => Self::Policy,
             CloseCode::TooLong => Self::Size,
             CloseCode::TryAgainLater => Self::Again,
         }

@@ -140,7 +140,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Wire for WebSocket<S> {
             .close(&mut self.channel.with(&mut nobody), Some(frame));
         self.leaving = match code {
             _ if closed.is_err() => Leaving::Send,
-            CloseCode::Normal | CloseCode::TryAgainLater => Leaving::Hear,
+            CloseCode::Normal | CloseCode::TooMuch | CloseCode::TryAgainLater => Leaving::Hear,
             CloseCode::Protocol | CloseCode::Invalid | CloseCode::TooLong => Leaving::Drain,
         };
     }
@@ -173,4 +173,107 @@ impl Ending {
 
 fn would_block(error: &Error) -> bool {
     matches!(error, Error::Io(error) if error.kind() == ErrorKind::WouldBlock)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use futures_util::{SinkExt as _, StreamExt as _};
+    use tokio::io::DuplexStream;
+    use tokio_tungstenite::WebSocketStream;
+
+    use super::*;
+
+    /// A WebSocket and its client, with a pipe between them that holds little.
+    async fn pair(size: usize) -> (WebSocket<DuplexStream>, WebSocketStream<DuplexStream>) {
+        let (server, client) = tokio::io::duplex(size);
+        let client = WebSocketStream::from_raw_socket(client, Role::Client, None).await;
+        (WebSocket::new(server, Bytes::new(), 1 << 20), client)
+    }
+
+    /// Hears and sends until something has arrived.
+    async fn pump(socket: &mut WebSocket<DuplexStream>) -> Arrived {
+        poll_fn(|context| {
+            let _waits = socket.poll_flush(context);
+            let arrived = socket.poll_receive(context);
+            let _waits = socket.poll_flush(context);
+            arrived
+        })
+        .await
+    }
+
+    #[tokio::test]
+    async fn a_pong_waits_for_the_end_of_a_frame() {
+        let (mut socket, mut client) = pair(64).await;
+        socket.push(Transmit::Text("x".repeat(1000).into()));
+        let server = async {
+            assert!(matches!(pump(&mut socket).await, Arrived::Nothing));
+            assert!(socket.waiting_bytes() > 0, "the frame has begun");
+            socket.push(Transmit::Text("second".to_owned().into()));
+            assert!(matches!(pump(&mut socket).await, Arrived::Text(_)));
+        };
+        let client = async {
+            client.send(Message::Ping("?".into())).await.unwrap();
+            let first = client.next().await.unwrap().unwrap();
+            assert_eq!(first, Message::text("x".repeat(1000)));
+            let mut others = Vec::new();
+            for _ in 0..2 {
+                others.push(client.next().await.unwrap().unwrap());
+            }
+            assert!(others.contains(&Message::Pong("?".into())));
+            assert!(others.contains(&Message::text("second")));
+            client.send(Message::text("heard")).await.unwrap();
+        };
+        tokio::join!(server, client);
+    }
+
+    #[tokio::test]
+    async fn whoever_floods_with_pings_and_reads_nothing_is_not_kept_in_memory() {
+        let (mut socket, mut client) = pair(64).await;
+        let server = async {
+            while !matches!(pump(&mut socket).await, Arrived::Text(_)) {}
+            assert!(socket.waiting_bytes() < 100_000);
+        };
+        let flood = async {
+            for _ in 0..2000 {
+                let ping = Message::Ping(vec![0; 120].into());
+                client.feed(ping).await.unwrap();
+            }
+            client.send(Message::text("done")).await.unwrap();
+        };
+        tokio::join!(server, flood);
+    }
+
+    #[tokio::test]
+    async fn a_large_message_leaves_no_buffer() {
+        let (mut socket, mut client) = pair(1 << 20).await;
+        for size in [100_000, 10] {
+            client.send(Message::text("x".repeat(size))).await.unwrap();
+            assert!(matches!(pump(&mut socket).await, Arrived::Text(text) if text.len() == size));
+            assert!(
+                poll_fn(|context| Poll::Ready(socket.poll_receive(context).is_pending())).await
+            );
+            assert!(!socket.large, "the buffer was not given back");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_close_comes_after_what_was_said() {
+        let (mut socket, mut client) = pair(64).await;
+        socket.push(Transmit::Text("x".repeat(1000).into()));
+        socket.close(CloseCode::TryAgainLater);
+        let server = async move {
+            poll_fn(|context| socket.poll_closed(context)).await;
+        };
+        let client = async {
+            assert!(client.next().await.unwrap().unwrap().is_text());
+            let Some(Ok(Message::Close(Some(frame)))) = client.next().await else {
+                panic!("no close");
+            };
+            assert_eq!(u16::from(frame.code), 1013);
+            assert!(client.next().await.is_none());
+        };
+        tokio::join!(server, client);
+    }
 }
