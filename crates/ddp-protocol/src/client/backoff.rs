@@ -84,9 +84,18 @@ impl Backoff {
         self.attempts
     }
 
-    /// An attempt has succeeded.
+    /// The next attempt is the first one again.
     pub fn reset(&mut self) {
         self.attempts = 0;
+    }
+
+    /// A connection is lost that was there for this long. If that was at least `base`, the next
+    /// attempt is the first one again; a connection that is lost as soon as it is made is no
+    /// better than none.
+    pub fn connection_lost(&mut self, lasted: Duration) {
+        if lasted >= self.policy.base {
+            self.reset();
+        }
     }
 }
 
@@ -119,6 +128,18 @@ mod tests {
         });
         assert_eq!(seconds(&mut backoff, 0.0), 0.75);
         assert_eq!(seconds(&mut backoff, 1.0), 1.25);
+    }
+
+    #[test]
+    fn only_a_connection_that_lasted_counts_as_success() {
+        let mut backoff = Backoff::default();
+        for _ in 0..3 {
+            backoff.next_delay(0.5);
+        }
+        backoff.connection_lost(Duration::from_millis(999));
+        assert_eq!(backoff.attempts(), 3);
+        backoff.connection_lost(Duration::from_secs(1));
+        assert_eq!(backoff.attempts(), 0);
     }
 
     #[test]

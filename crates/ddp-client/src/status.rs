@@ -1,0 +1,66 @@
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::sync::broadcast;
+use tokio::sync::broadcast::error::RecvError;
+
+use crate::error::Error;
+
+/// Whether a client is connected (Meteor's `DDP.connect(…).status()`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Status {
+    /// A connection is being made.
+    Connecting,
+    /// There is a session.
+    Connected,
+    /// The last attempt has failed, or the connection was lost; the next attempt comes by itself.
+    Waiting {
+        /// When.
+        retry_at: Instant,
+        /// How many attempts have failed since there was a session.
+        attempts: u32,
+        /// What went wrong.
+        reason: Arc<str>,
+    },
+    /// There will be no attempt by itself: the server speaks another protocol, or reconnects are
+    /// switched off. [`Client::reconnect`](crate::Client::reconnect) tries again.
+    Failed {
+        /// What went wrong.
+        reason: Arc<str>,
+    },
+    /// [`Client::disconnect`](crate::Client::disconnect) was called.
+    Offline,
+    /// The client was closed.
+    Closed,
+}
+
+/// Something that a user interface may want to show.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Event {
+    /// The connection is in another state.
+    Status(Status),
+    /// Another user is logged in, or none.
+    User(Option<String>),
+    /// The login could not be repeated after a reconnect: nobody is logged in any more.
+    LoginLost(Error),
+    /// The server did not understand a message of ours; this is what it says.
+    Misunderstood(String),
+    /// So many events were not seen, because nobody asked for them in time.
+    Missed(u64),
+}
+
+/// The events of a client, from [`Client::events`](crate::Client::events).
+#[derive(Debug)]
+pub struct Events(pub(crate) broadcast::Receiver<Event>);
+
+impl Events {
+    /// Waits for the next event. `None` when the client is closed.
+    pub async fn next(&mut self) -> Option<Event> {
+        match self.0.recv().await {
+            Ok(event) => Some(event),
+            Err(RecvError::Lagged(missed)) => Some(Event::Missed(missed)),
+            Err(RecvError::Closed) => None,
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! A server to talk to, which can be stopped and started again on its port.
+
+#![allow(dead_code, reason = "each test file uses its own part")]
+
+use std::future::{Future, pending};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use ddp_client::ejson::Value;
+use ddp_client::{BackoffPolicy, Builder, Client};
+use ddp_server::{Error, MethodContext, Publication, Server, Subscription, fields, live, object};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// How long anything may take before a test has failed. Nothing waits this long otherwise.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Waits for what has to happen.
+pub(crate) async fn soon<F: Future>(what: &str, future: F) -> F::Output {
+    let outcome = tokio::time::timeout(PATIENCE, future).await;
+    outcome.unwrap_or_else(|_| panic!("{what} did not happen in time"))
+}
+
+/// What outlives a restart of the server.
+pub(crate) struct World {
+    pub(crate) tasks: Arc<live::Writer>,
+    tasks_view: live::Collection,
+    pub(crate) address: SocketAddr,
+    /// How often the method `closeOnce` ran.
+    pub(crate) runs: Arc<AtomicU32>,
+    /// Every login that was tried.
+    pub(crate) logins: mpsc::Receiver<Value>,
+    login_tried: mpsc::Sender<Value>,
+    /// Whether tokens are taken.
+    pub(crate) takes_tokens: Arc<AtomicBool>,
+}
+
+impl World {
+    /// A world in which a server runs.
+    pub(crate) async fn with_server() -> (Self, Running) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (tasks, tasks_view) = live::collection("tasks");
+        let (login_tried, logins) = mpsc::channel();
+        let world = Self {
+            tasks: Arc::new(tasks),
+            tasks_view,
+            address: listener.local_addr().unwrap(),
+            runs: Arc::default(),
+            logins,
+            login_tried,
+            takes_tokens: Arc::new(AtomicBool::new(true)),
+        };
+        let running = Running::start(world.server(), listener);
+        (world, running)
+    }
+
+    /// Starts the server again.
+    pub(crate) async fn restart(&self) -> Running {
+        let listener = TcpListener::bind(self.address).await.unwrap();
+        Running::start(self.server(), listener)
+    }
+
+    /// A client that does not wait long before it tries again.
+    pub(crate) fn builder(&self) -> Builder {
+        let builder = Client::builder(&self.address.to_string()).unwrap();
+        builder.backoff(BackoffPolicy {
+            max: Duration::from_millis(20),
+            ..BackoffPolicy::default()
+        })
+    }
+
+    pub(crate) async fn client(&self) -> Client {
+        soon("a connection", self.builder().connect())
+            .await
+            .unwrap()
+    }
+
+    fn server(&self) -> Server {
+        let (tasks, view) = (Arc::clone(&self.tasks), self.tasks_view.clone());
+        let runs = Arc::clone(&self.runs);
+        Server::builder()
+            .method("add", |_, (a, b): (f64, f64)| async move { Ok(a + b) })
+            .method("nothing", |_, (): ()| async { Ok(()) })
+            .method("large", |_, (size,): (usize,)| async move {
+                Ok("x".repeat(size))
+            })
+            .method("never", |context: MethodContext, (): ()| {
+                context.unblock();
+                pending::<Result<(), Error>>()
+            })
+            .method("fail", |_, (): ()| async {
+                let error = Error::new("my-code", "My reason");
+                Err::<(), _>(error.details(object! { "some": "details" }))
+            })
+            .method("count", move |_, (id, to): (String, u32)| {
+                for n in 1..=to {
+                    tasks.set(&id, fields! { "n": n });
+                }
+                async { Ok(()) }
+            })
+            .method("closeOnce", move |context: MethodContext, (): ()| {
+                let before = runs.fetch_add(1, Ordering::SeqCst);
+                async move {
+                    if before == 0 {
+                        context.connection().close();
+                    }
+                    Ok(before + 1)
+                }
+            })
+            .method("login", self.login())
+            .method("logout", |_, (): ()| async { Ok(()) })
+            .publish("tasks", move |_: Subscription, (): ()| {
+                let all = view.find();
+                async { Ok(all) }
+            })
+            .publish("never", |_: Subscription, (): ()| async {
+                Ok(Publication::manual())
+            })
+            .publish("refused", |_: Subscription, (): ()| async {
+                Err::<Publication, _>(Error::new(403, "Access denied"))
+            })
+            .publish("ends", |sub: Subscription, (): ()| async move {
+                sub.ready();
+                sub.stop();
+                Ok(Publication::manual())
+            })
+            .build()
+    }
+
+    fn login(
+        &self,
+    ) -> impl Fn(MethodContext, (Value,)) -> std::future::Ready<Result<Value, Error>> + Send + Sync + use<>
+    {
+        let tried = self.login_tried.clone();
+        let takes_tokens = Arc::clone(&self.takes_tokens);
+        move |_, (options,)| {
+            tried.send(options.clone()).unwrap();
+            let resume = options.get("resume").and_then(Value::as_str);
+            let digest = options.get("password").and_then(|p| p.get("digest"));
+            let good = match resume {
+                Some(token) => token == "secret" && takes_tokens.load(Ordering::SeqCst),
+                None => digest
+                    .and_then(Value::as_str)
+                    .is_some_and(|d| d.starts_with("5e884898")),
+            };
+            std::future::ready(if good {
+                Ok(object! { "id": "ada", "token": "secret", "type": "password" })
+            } else {
+                Err(Error::new(403, "Something went wrong."))
+            })
+        }
+    }
+}
+
+/// A server that runs until it is stopped.
+pub(crate) struct Running {
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl Running {
+    fn start(server: Server, listener: TcpListener) -> Self {
+        let stop = CancellationToken::new();
+        let stopped = stop.clone();
+        let task = tokio::spawn(async move {
+            server.run(listener, stopped.cancelled_owned()).await;
+        });
+        Self { stop, task }
+    }
+
+    /// Ends the server: all its sessions, and its port is free.
+    pub(crate) async fn stop(self) {
+        self.stop.cancel();
+        soon("the end of the server", self.task).await.unwrap();
+    }
+}
