@@ -28,41 +28,63 @@ type AnyBody = Either<Body, Full<Bytes>>;
 
 #[tokio::main]
 async fn main() -> std::io::Result<()> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port()?)).await?;
+    let options = Options::read()?;
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, options.port)).await?;
     println!("listening on http://{}", listener.local_addr()?);
-    let services = services();
+    let services = options.services();
     loop {
         let (socket, peer) = listener.accept().await?;
         tokio::spawn(serve(socket, peer, services.clone()));
     }
 }
 
-fn port() -> std::io::Result<u16> {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    match arguments.as_slice() {
-        [] => Ok(8081),
-        [flag, port] if flag == "--port" => port.parse().map_err(std::io::Error::other),
-        _ => Err(std::io::Error::other("usage: test_server [--port PORT]")),
+struct Options {
+    port: u16,
+    /// Where the iframe pages find the client library, if not at its default.
+    sockjs_url: Option<String>,
+}
+
+impl Options {
+    fn read() -> std::io::Result<Self> {
+        let usage = || std::io::Error::other("usage: test_server [--port PORT] [--sockjs-url URL]");
+        let mut options = Self {
+            port: 8081,
+            sockjs_url: None,
+        };
+        let mut arguments = std::env::args().skip(1);
+        while let Some(flag) = arguments.next() {
+            let value = arguments.next().ok_or_else(usage)?;
+            match flag.as_str() {
+                "--port" => options.port = value.parse().map_err(std::io::Error::other)?,
+                "--sockjs-url" => options.sockjs_url = Some(value),
+                _ => return Err(usage()),
+            }
+        }
+        Ok(options)
     }
-}
 
-fn services() -> Vec<SockJs> {
-    vec![
-        service("/echo").build(echo),
-        service("/close").build(|mut connection| async move {
-            connection.close(3000, "Go away!");
-        }),
-        service("/disabled_websocket_echo")
-            .websocket(false)
-            .build(echo),
-        service("/cookie_needed_echo")
-            .cookie_needed(true)
-            .build(echo),
-    ]
-}
+    fn service(&self, prefix: &str) -> Builder {
+        let builder = SockJs::builder(prefix).response_limit(RESPONSE_LIMIT);
+        match &self.sockjs_url {
+            Some(url) => builder.sockjs_url(url),
+            None => builder,
+        }
+    }
 
-fn service(prefix: &str) -> Builder {
-    SockJs::builder(prefix).response_limit(RESPONSE_LIMIT)
+    fn services(&self) -> Vec<SockJs> {
+        vec![
+            self.service("/echo").build(echo),
+            self.service("/close").build(|mut connection| async move {
+                connection.close(3000, "Go away!");
+            }),
+            self.service("/disabled_websocket_echo")
+                .websocket(false)
+                .build(echo),
+            self.service("/cookie_needed_echo")
+                .cookie_needed(true)
+                .build(echo),
+        ]
+    }
 }
 
 /// Whatever comes goes back. If the client does not read, nothing more is heard of it.
