@@ -113,7 +113,7 @@ impl Session {
         if self.rerun.is_some() {
             self.hold_data(data);
         } else if self.may_send() {
-            self.outbox.push_data(data);
+            self.outbox.push_data(data, self.wants_drain());
         }
     }
 
@@ -123,9 +123,9 @@ impl Session {
         if self.rerun.is_some() {
             batch.into_iter().for_each(|data| self.hold_data(data));
         } else if self.may_send() {
-            batch
-                .into_iter()
-                .for_each(|data| self.outbox.push_data(data));
+            for data in batch {
+                self.outbox.push_data(data, self.wants_drain());
+            }
         }
     }
 }

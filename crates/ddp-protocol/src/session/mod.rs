@@ -264,7 +264,7 @@ impl Session {
 
     fn send(&mut self, message: &ServerMessage) {
         if self.may_send() {
-            self.outbox.push(message.to_text().into());
+            self.outbox.push(message.to_text());
         }
     }
 
