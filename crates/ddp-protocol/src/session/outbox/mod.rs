@@ -18,6 +18,8 @@ pub use self::text::{Text, Transmit};
 pub(super) struct Outbox {
     waiting: VecDeque<Waiting>,
     bytes: usize,
+    /// How much of it was said in one moment.
+    batch_bytes: usize,
     folds: Option<Box<Folds>>,
     closing: bool,
 }
@@ -50,10 +52,10 @@ impl Outbox {
         self.push_waiting(Waiting::Text(Text::Own(text)));
     }
 
-    /// Takes a message about a document. `fold`: so much waits that it is worth while to make one
-    /// of several.
-    pub(super) fn push_data(&mut self, data: Data, fold: bool) {
-        if fold {
+    /// Takes a message about a document. From `fold_from` bytes on it is worth while to make one of
+    /// several.
+    pub(super) fn push_data(&mut self, data: Data, fold_from: usize) {
+        if self.bytes >= fold_from {
             self.folds.get_or_insert_default();
         }
         let Some(folds) = &mut self.folds else {
@@ -65,11 +67,21 @@ impl Outbox {
         }
     }
 
+    /// Takes messages that are said in one moment.
+    pub(super) fn push_batch(&mut self, batch: impl IntoIterator<Item = Data>, fold_from: usize) {
+        let before = self.bytes;
+        for data in batch {
+            self.push_data(data, fold_from);
+        }
+        self.batch_bytes += self.bytes.saturating_sub(before);
+    }
+
     pub(super) fn pop(&mut self) -> Option<Transmit> {
         let Some(first) = self.waiting.pop_front() else {
             return std::mem::take(&mut self.closing).then_some(Transmit::Close);
         };
         self.bytes -= first.weight();
+        self.batch_bytes = self.batch_bytes.min(self.bytes);
         if let Some(folds) = &mut self.folds {
             folds.popped();
         }
@@ -82,6 +94,11 @@ impl Outbox {
 
     pub(super) fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// How many of them were said in one moment. What waited before is sent first.
+    pub(super) fn batch_bytes(&self) -> usize {
+        self.batch_bytes
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -105,9 +122,10 @@ impl Outbox {
 
     fn fold_into(&mut self, at: usize, later: &Data) {
         if let Waiting::Data(earlier) = &mut self.waiting[at] {
-            let before = earlier.weight();
+            self.bytes -= earlier.weight();
             earlier.fold(later);
-            self.bytes = self.bytes - before + earlier.weight();
+            self.bytes += earlier.weight();
+            self.batch_bytes = self.batch_bytes.min(self.bytes);
         }
     }
 }
@@ -160,10 +178,10 @@ mod tests {
     #[test]
     fn changes_of_a_document_become_one_where_the_first_was() {
         let mut outbox = Outbox::default();
-        outbox.push_data(changed("a", fields! { "x": 1, "y": 1 }, &["z"]), true);
-        outbox.push_data(changed("b", fields! { "x": 1 }, &[]), true);
+        outbox.push_data(changed("a", fields! { "x": 1, "y": 1 }, &["z"]), 0);
+        outbox.push_data(changed("b", fields! { "x": 1 }, &[]), 0);
         outbox.push("updated".to_owned());
-        outbox.push_data(changed("a", fields! { "x": 2, "z": 2 }, &["y"]), true);
+        outbox.push_data(changed("a", fields! { "x": 2, "z": 2 }, &["y"]), 0);
         assert_eq!(
             drain(&mut outbox),
             [
@@ -178,8 +196,8 @@ mod tests {
     #[test]
     fn a_change_goes_with_the_document_that_is_still_to_come() {
         let mut outbox = Outbox::default();
-        outbox.push_data(added("a", fields! { "x": 1, "y": 1 }), true);
-        outbox.push_data(changed("a", fields! { "x": 2 }, &["y"]), true);
+        outbox.push_data(added("a", fields! { "x": 1, "y": 1 }), 0);
+        outbox.push_data(changed("a", fields! { "x": 2 }, &["y"]), 0);
         assert_eq!(
             drain(&mut outbox),
             [r#"{"msg":"added","id":"a","fields":{"x":2}}"#]
@@ -189,12 +207,12 @@ mod tests {
     #[test]
     fn nothing_passes_a_removal() {
         let mut outbox = Outbox::default();
-        outbox.push_data(changed("a", fields! { "x": 1 }, &[]), true);
-        outbox.push_data(removed("a"), true);
+        outbox.push_data(changed("a", fields! { "x": 1 }, &[]), 0);
+        outbox.push_data(removed("a"), 0);
         // another subscription has it still, where nothing is merged
-        outbox.push_data(changed("a", fields! { "x": 1 }, &[]), true);
-        outbox.push_data(added("a", fields! { "x": 2 }), true);
-        outbox.push_data(changed("a", fields! { "x": 3 }, &[]), true);
+        outbox.push_data(changed("a", fields! { "x": 1 }, &[]), 0);
+        outbox.push_data(added("a", fields! { "x": 2 }), 0);
+        outbox.push_data(changed("a", fields! { "x": 3 }, &[]), 0);
         assert_eq!(
             drain(&mut outbox),
             [
@@ -209,11 +227,11 @@ mod tests {
     #[test]
     fn what_was_sent_is_not_changed_any_more() {
         let mut outbox = Outbox::default();
-        outbox.push_data(changed("a", fields! { "x": 1 }, &[]), true);
+        outbox.push_data(changed("a", fields! { "x": 1 }, &[]), 0);
         outbox.push("between".to_owned());
         outbox.pop();
-        outbox.push_data(changed("a", fields! { "x": 2 }, &[]), true);
-        outbox.push_data(changed("a", fields! { "x": 3 }, &[]), true);
+        outbox.push_data(changed("a", fields! { "x": 2 }, &[]), 0);
+        outbox.push_data(changed("a", fields! { "x": 3 }, &[]), 0);
         assert_eq!(
             drain(&mut outbox),
             ["between", r#"{"msg":"changed","id":"a","fields":{"x":3}}"#]
@@ -227,7 +245,7 @@ mod tests {
         let changes: Vec<_> = (0..3).filter_map(change).collect();
         let mut outbox = Outbox::default();
         for change in &changes {
-            outbox.push_data(Data::Live(Arc::clone(change)), true);
+            outbox.push_data(Data::Live(Arc::clone(change)), 0);
         }
         assert_eq!(
             drain(&mut outbox),
