@@ -3,7 +3,8 @@
 //! every call exactly once, shows each client only documents that it has, and never wedges.
 //!
 //! A line that begins with `@` is no frame: `@<act><handler><document>`, for example `@a02`, or
-//! `@t` and milliseconds. The acts are those of [`World::act`].
+//! `@t` and milliseconds. The acts are those of [`World::act`], and `@h`: the client stops reading,
+//! or goes on.
 
 #![no_main]
 
@@ -11,8 +12,8 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ddp_protocol::ejson::Value;
-use ddp_protocol::merge_box::SubscriptionKey;
+use ddp_protocol::ejson::{Fields, Value};
+use ddp_protocol::merge_box::{LiveChange, SubscriptionKey};
 use ddp_protocol::session::{CallKey, Event, Names, Session, SessionConfig, Transmit, Work};
 use ddp_protocol::{Error, fields, json};
 use libfuzzer_sys::fuzz_target;
@@ -43,6 +44,10 @@ impl Names for Most {
     fn has_publication(&self, name: &str) -> bool {
         !name.starts_with("no")
     }
+
+    fn universal(&self) -> usize {
+        1
+    }
 }
 
 struct World {
@@ -57,6 +62,9 @@ struct World {
     /// What the client has.
     documents: HashSet<(String, String)>,
     open_subscriptions: HashSet<SubscriptionKey>,
+    /// A live collection, as it is.
+    live: HashMap<u32, Arc<Fields>>,
+    reads: bool,
 }
 
 impl World {
@@ -71,6 +79,8 @@ impl World {
             heard: HashMap::new(),
             documents: HashSet::new(),
             open_subscriptions: HashSet::new(),
+            live: HashMap::new(),
+            reads: true,
         }
     }
 
@@ -86,6 +96,7 @@ impl World {
         let mut number = || characters.next().and_then(|c| c.to_digit(36)).unwrap_or(0);
         let (on, document) = (number(), number());
         match self.works.get(on as usize).copied() {
+            _ if act == 'h' => self.reads = !self.reads,
             Some(work) => self.act(work, act, document),
             None if act == 'X' => self.session.handle_disconnect(),
             None if act == 'C' => self.session.close(),
@@ -114,6 +125,12 @@ impl World {
             'r' => self.session.method_returned(call, Ok(None)),
             'v' => self.session.method_returned(call, Ok(Some(Value::Null))),
             'e' => self.session.method_returned(call, Err(Error::internal())),
+            'i' => {
+                let _too_late = self.session.set_user_id(call, Some("u".into()));
+            }
+            'o' => {
+                let _too_late = self.session.set_user_id(call, None);
+            }
             'w' => {
                 *writes += 1;
                 self.session.begin_write(call);
@@ -142,7 +159,26 @@ impl World {
             'd' => {
                 let _unknown = session.removed(sub, "c", &id);
             }
+            'l' => self.change_live(sub, document),
             _ => {}
+        }
+    }
+
+    /// A document of the live collection gets its next version, or goes.
+    fn change_live(&mut self, sub: SubscriptionKey, document: u32) {
+        let id = (document / 3).to_string();
+        let after = Arc::new(fields! { "n": document, "live": true });
+        let before = self.live.remove(&(document / 3));
+        let change = match before {
+            Some(_) if document % 3 == 0 => Some(LiveChange::removed("c", id)),
+            Some(before) => LiveChange::changed("c", id, before, Arc::clone(&after)),
+            None => Some(LiveChange::added("c", id, Arc::clone(&after))),
+        };
+        if !matches!(&change, Some(change) if change.text().contains("removed")) {
+            self.live.insert(document / 3, after);
+        }
+        if let Some(change) = change {
+            let _unknown = self.session.apply(sub, &Arc::new(change));
         }
     }
 
@@ -161,6 +197,12 @@ impl World {
                 Event::Connected => {}
             }
         }
+        if self.reads {
+            self.read();
+        }
+    }
+
+    fn read(&mut self) {
         while let Some(transmit) = self.session.poll_transmit() {
             if let Transmit::Text(frame) = transmit {
                 self.hear(&frame);
@@ -187,6 +229,7 @@ impl World {
     /// All handlers return, also those that are started meanwhile; then there is an answer to
     /// everything, and the next call runs.
     fn end(&mut self) {
+        self.reads = true;
         if self.session.close_reason().is_none() {
             self.session.handle_text(CONNECT, self.now);
             self.settle();
