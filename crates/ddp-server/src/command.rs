@@ -15,6 +15,8 @@ pub(crate) enum Command {
     BeginWrite(CallKey),
     CommitWrite(CallKey),
     Change(Box<Told>),
+    SetUserId(Box<SetUserId>),
+    StartUniversal,
     Live {
         sub: SubscriptionKey,
         change: Arc<LiveChange>,
@@ -31,6 +33,13 @@ pub(crate) enum Command {
 pub(crate) struct Returned {
     pub(crate) call: CallKey,
     pub(crate) result: Result<Option<Value>, Error>,
+}
+
+/// A method makes the client another user.
+#[derive(Debug)]
+pub(crate) struct SetUserId {
+    pub(crate) call: CallKey,
+    pub(crate) user_id: Option<Arc<str>>,
 }
 
 /// What one publication says to one session.

@@ -4,8 +4,10 @@ use std::sync::Arc;
 use ddp_protocol::ejson::{Fields, Value};
 use http::HeaderMap;
 
+use crate::callbacks::Callbacks;
 use crate::command::Command;
 use crate::inbox::Commands;
+use crate::metrics::Recorder;
 
 /// The headers that handlers may see; cookies and credentials are not among them
 /// (`packages/ddp-server/stream_server.js`, sockjs' `transport.js`).
@@ -37,6 +39,8 @@ struct Inner {
     client_address: Option<String>,
     headers: Vec<(&'static str, String)>,
     commands: Commands,
+    on_close: Callbacks,
+    metrics: Arc<Recorder>,
 }
 
 impl Connection {
@@ -46,6 +50,7 @@ impl Connection {
         headers: &HeaderMap,
         forwarded_count: i32,
         commands: Commands,
+        metrics: Arc<Recorder>,
     ) -> Self {
         let client_address = client_address(peer, headers, forwarded_count);
         let headers = EXPOSED_HEADERS
@@ -58,6 +63,8 @@ impl Connection {
             client_address,
             headers,
             commands,
+            on_close: Callbacks::default(),
+            metrics,
         }))
     }
 
@@ -96,6 +103,26 @@ impl Connection {
     /// Closes the connection. What handlers say later is not sent any more.
     pub fn close(&self) {
         self.0.commands.send(Command::Close);
+    }
+
+    /// Calls back when the connection is closed, whoever closed it, after its subscriptions are
+    /// stopped; at once if it already is.
+    pub fn on_close(&self, callback: impl FnOnce() + Send + 'static) {
+        self.0.on_close.add(callback);
+    }
+
+    /// Whether the connection is closed.
+    pub fn is_closed(&self) -> bool {
+        self.0.on_close.is_over()
+    }
+
+    /// The session is over.
+    pub(crate) fn closed(&self) {
+        self.0.on_close.run("on_close");
+    }
+
+    pub(crate) fn metrics(&self) -> &Recorder {
+        &self.0.metrics
     }
 
     pub(crate) fn send(&self, command: Command) {

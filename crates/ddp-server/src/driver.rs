@@ -12,15 +12,17 @@ use std::time::{Duration, Instant};
 
 use ddp_protocol::Session;
 use ddp_protocol::merge_box::{SubscriptionKey, UnknownDocument};
-use ddp_protocol::session::{CloseReason, Event, Origin, Transmit};
+use ddp_protocol::session::{CloseReason, Event, Transmit};
 use tokio::time::Sleep;
 
 use crate::command::{Change, Command, Told};
 use crate::connection::Connection;
-use crate::handlers::Handlers;
+use crate::handlers::{Handlers, Start};
 use crate::inbox::Inbox;
-use crate::publication::Subscription;
+use crate::method::Call;
+use crate::metrics::Meter;
 use crate::sessions::Place;
+use crate::subscription::Subscription;
 use crate::wire::{Arrived, CloseCode, Ending, Wire};
 
 /// Commands are taken together until this many bytes wait, and then sent together.
@@ -47,6 +49,7 @@ pub(crate) struct Driver<W> {
     close_timeout: Duration,
     /// How many bytes the client did not take when they were last sent.
     waiting_bytes: usize,
+    meter: Meter,
     leaving: bool,
     _place: Place,
 }
@@ -62,6 +65,7 @@ impl<W: Wire> Driver<W> {
         place: Place,
     ) -> Self {
         tracing::debug!(session = session.id(), peer = %connection.peer(), "open");
+        let meter = Meter::new(Arc::clone(&handlers.metrics));
         Self {
             wire,
             session,
@@ -73,6 +77,7 @@ impl<W: Wire> Driver<W> {
             alarm: Box::pin(tokio::time::sleep(Duration::ZERO)),
             close_timeout,
             waiting_bytes: 0,
+            meter,
             leaving: false,
             _place: place,
         }
@@ -118,6 +123,7 @@ impl<W: Wire> Driver<W> {
                 Poll::Ready(Arrived::End(ending)) => return Err(ending),
                 Poll::Ready(Arrived::Nothing) => {}
                 Poll::Ready(Arrived::Text(text)) => {
+                    self.meter.bytes_in(text.len());
                     self.session.handle_text(&text, Instant::now());
                     self.obey_some();
                 }
@@ -149,9 +155,10 @@ impl<W: Wire> Driver<W> {
     fn send(&mut self, context: &mut Context<'_>) -> Result<(), Ending> {
         loop {
             while self.wire.has_room()
-                && let Some(message @ Transmit::Text(_)) = self.session.poll_transmit()
+                && let Some(Transmit::Text(text)) = self.session.poll_transmit()
             {
-                self.wire.push(message);
+                self.meter.bytes_out(text.len());
+                self.wire.push(Transmit::Text(text));
             }
             match self.wire.poll_flush(context) {
                 Poll::Ready(Ok(())) if self.session.has_transmit() => {}
@@ -160,6 +167,7 @@ impl<W: Wire> Driver<W> {
             }
         }
         self.waiting_bytes = self.session.queued_bytes() + self.wire.waiting_bytes();
+        self.meter.look(&self.session, self.waiting_bytes);
         Ok(())
     }
 
@@ -167,27 +175,36 @@ impl<W: Wire> Driver<W> {
     fn dispatch(&mut self) {
         while let Some(event) = self.session.poll_event() {
             match event {
-                Event::Connected => {}
+                Event::Connected => self.handlers.connected(&self.connection),
                 Event::Method {
                     call,
                     name,
                     params,
                     random_seed,
-                    user_id: _,
+                    user_id,
                 } => {
-                    if let Some(method) = self.handlers.method(&name) {
-                        let calls = &self.handlers.calls;
-                        method.start(&self.connection, call, name, params, random_seed, calls);
-                    }
-                }
-                Event::Subscribe { sub, origin, .. } => {
-                    let Origin::Client { id, name, params } = origin else {
-                        continue;
+                    let call = Call {
+                        key: call,
+                        name,
+                        params,
+                        random_seed,
+                        user_id,
                     };
-                    let subscription = Subscription::new(sub, id, name, self.connection.clone());
-                    if let Some(publisher) = self.handlers.publisher(subscription.name()) {
-                        publisher.start(&subscription, params);
-                    }
+                    self.handlers.start_method(&self.connection, call);
+                }
+                Event::Subscribe {
+                    sub,
+                    origin,
+                    user_id,
+                    again,
+                } => {
+                    let start = Start {
+                        key: sub,
+                        origin,
+                        user_id,
+                        again,
+                    };
+                    let subscription = self.handlers.start_publication(&self.connection, start);
                     self.subscriptions.0.push((sub, subscription));
                 }
                 Event::Stopped { sub } => self.subscriptions.stop(sub),
@@ -246,6 +263,12 @@ impl<W: Wire> Driver<W> {
             Command::Stop(sub) => session.stop(sub),
             Command::Fail(sub, error) => session.fail(sub, *error),
             Command::PublicationReturned(sub) => session.publication_returned(sub),
+            Command::SetUserId(set) => {
+                if let Err(error) = session.set_user_id(set.call, set.user_id) {
+                    tracing::warn!(session = session.id(), "{error}");
+                }
+            }
+            Command::StartUniversal => session.start_universal(),
             Command::Close => session.close(),
         }
     }
@@ -258,6 +281,8 @@ impl<W: Wire> Driver<W> {
         }
         self.dispatch();
         self.report();
+        self.meter.closed(&self.session);
+        self.connection.closed();
         self.inbox.close();
         self.batch = VecDeque::new();
         if let Ending::Close(code) = ending {
@@ -306,6 +331,8 @@ impl<W: Wire> Future for Driver<W> {
 impl<W> Drop for Driver<W> {
     fn drop(&mut self) {
         self.inbox.close();
+        drop(std::mem::take(&mut self.subscriptions));
+        self.connection.closed();
     }
 }
 

@@ -29,7 +29,11 @@
 //! [`ddp_protocol`], this crate brings sockets, tasks and time.
 
 pub mod live;
+pub mod metrics;
+pub mod rate_limit;
 
+mod builder;
+mod callbacks;
 mod command;
 mod config;
 mod connection;
@@ -40,24 +44,31 @@ mod id;
 mod inbox;
 mod listen;
 mod method;
+mod method_context;
+mod offers;
 mod params;
 mod publication;
+mod publisher;
 mod result;
 mod server;
 mod sessions;
+mod subscription;
 mod task;
 mod upgrade;
 mod wire;
 
+pub use builder::Builder;
 pub use config::{Config, Heartbeat};
 pub use connection::Connection;
 pub use ddp_protocol::error::ErrorCode;
+pub use ddp_protocol::merge_box::Strategy;
 pub use ddp_protocol::session::MessageRate;
-pub use ddp_protocol::{DocumentId, ejson, fields, object};
+pub use ddp_protocol::{DocumentId, ejson, fields, object, random};
 pub use error::{ClientSafe, Error};
 pub use id::random_id;
-pub use method::{MethodContext, WriteGuard};
+pub use method_context::{MethodContext, WriteGuard};
 pub use params::FromParams;
-pub use publication::{Publication, Subscription};
+pub use publication::Publication;
 pub use result::IntoResult;
-pub use server::{Builder, Server};
+pub use server::Server;
+pub use subscription::Subscription;

@@ -1,74 +1,39 @@
+use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Instant;
 
 use ddp_protocol::ejson::Value;
-use ddp_protocol::session::{CallKey, Work};
-use tokio_util::task::TaskTracker;
+use ddp_protocol::session::CallKey;
 
 use crate::command::{Command, Returned};
 use crate::connection::Connection;
 use crate::error::Error;
+use crate::method_context::MethodContext;
+use crate::metrics::Timing;
 use crate::params::FromParams;
 use crate::result::IntoResult;
 use crate::task;
 
-/// What a method knows about its call (Meteor's `this` in a method).
-#[derive(Debug)]
-pub struct MethodContext {
-    connection: Connection,
-    call: CallKey,
-    random_seed: Option<String>,
-}
-
-impl MethodContext {
-    /// Lets the client's next message start before this method has returned.
-    pub fn unblock(&self) {
-        self.connection
-            .send(Command::Unblock(Work::Method(self.call)));
-    }
-
-    /// The caller's connection.
-    pub fn connection(&self) -> &Connection {
-        &self.connection
-    }
-
-    /// The seed that the client sent for ids that both sides make alike.
-    pub fn random_seed(&self) -> Option<&str> {
-        self.random_seed.as_deref()
-    }
-
-    /// Begins a write that may end after the method has returned (Meteor's write fence). The
-    /// client hears `updated` only when the guard is dropped; drop it after the data was given
-    /// to publications and live collections.
-    pub fn begin_write(&self) -> WriteGuard {
-        self.connection.send(Command::BeginWrite(self.call));
-        WriteGuard {
-            connection: self.connection.clone(),
-            call: self.call,
-        }
-    }
-}
-
-/// A write that has not ended; see [`MethodContext::begin_write`].
-#[derive(Debug)]
-#[must_use = "the write ends when the guard is dropped"]
-pub struct WriteGuard {
-    connection: Connection,
-    call: CallKey,
-}
-
-impl Drop for WriteGuard {
-    fn drop(&mut self) {
-        self.connection.send(Command::CommitWrite(self.call));
-    }
-}
-
 type Outcome = Pin<Box<dyn Future<Output = Result<Option<Value>, Error>> + Send>>;
+type Handler = dyn Fn(MethodContext, Vec<Value>) -> Outcome + Send + Sync;
 
 /// A registered method.
 #[derive(Clone)]
-pub(crate) struct Method(Arc<dyn Fn(MethodContext, Vec<Value>) -> Outcome + Send + Sync>);
+pub(crate) struct Method {
+    handler: Arc<Handler>,
+    timing: Arc<Timing>,
+}
+
+/// A call that a client has made.
+pub(crate) struct Call {
+    pub(crate) key: CallKey,
+    pub(crate) name: String,
+    pub(crate) params: Vec<Value>,
+    pub(crate) random_seed: Option<String>,
+    pub(crate) user_id: Option<Arc<str>>,
+}
 
 impl Method {
     pub(crate) fn new<F, P, T, R>(handler: F) -> Self
@@ -78,38 +43,51 @@ impl Method {
         T: Future<Output = Result<R, Error>> + Send + 'static,
         R: IntoResult,
     {
-        Self(Arc::new(move |context, params| {
+        let handler = move |context, params| -> Outcome {
             let returned = P::from_params(params).map(|params| handler(context, params));
             Box::pin(async move { returned?.await?.into_result() })
-        }))
+        };
+        Self {
+            handler: Arc::new(handler),
+            timing: Arc::default(),
+        }
     }
 
-    /// Starts the method, which reports to the session.
-    pub(crate) fn start(
-        &self,
-        connection: &Connection,
-        call: CallKey,
-        name: String,
-        params: Vec<Value>,
-        random_seed: Option<String>,
-        calls: &TaskTracker,
-    ) {
-        let handler = Arc::clone(&self.0);
-        let connection = connection.clone();
-        task::start(calls.track_future(async move {
-            let context = MethodContext {
-                connection: connection.clone(),
-                call,
-                random_seed,
-            };
-            let outcome = task::guarded(async move { handler(context, params).await }).await;
-            let result = outcome.unwrap_or_else(|task::Panicked| {
-                tracing::error!(method = name, "a method panicked");
-                Err(Error::internal())
-            });
-            let result = result.map_err(|error| error.disclose("a method", &name));
-            let returned = Returned { call, result };
-            connection.send(Command::MethodReturned(Box::new(returned)));
-        }));
+    pub(crate) fn timing(&self) -> &Timing {
+        &self.timing
+    }
+
+    /// Carries out a call, and reports to its session.
+    pub(crate) async fn run(self, connection: Connection, call: Call) {
+        let Call {
+            key, name, params, ..
+        } = call;
+        let context = MethodContext::new(connection.clone(), key, call.random_seed, call.user_id);
+        let begun = Instant::now();
+        let outcome = task::guarded(async { (self.handler)(context, params).await }).await;
+        let result = outcome.unwrap_or_else(|task::Panicked| {
+            tracing::error!(method = name, "a method panicked");
+            Err(Error::internal())
+        });
+        self.timing.record(begun.elapsed(), result.is_err());
+        answer(&connection, key, &name, result);
+    }
+}
+
+/// Reports what a call has come to.
+pub(crate) fn answer(
+    connection: &Connection,
+    call: CallKey,
+    name: &str,
+    result: Result<Option<Value>, Error>,
+) {
+    let result = result.map_err(|error| error.disclose("a method", name));
+    let returned = Returned { call, result };
+    connection.send(Command::MethodReturned(Box::new(returned)));
+}
+
+impl fmt::Debug for Method {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Method").finish_non_exhaustive()
     }
 }

@@ -1,25 +1,24 @@
 use std::fmt;
-use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
 use ddp_protocol::Session;
+use ddp_protocol::merge_box::Strategies;
 use ddp_protocol::session::{Names, SessionConfig};
 use http::{HeaderMap, Request, Response, StatusCode};
 use hyper::upgrade::OnUpgrade;
 
+use crate::builder::Builder;
+use crate::command::Command;
 use crate::config::Config;
 use crate::connection::{Connection, client_address};
 use crate::driver::Driver;
-use crate::error::Error;
 use crate::handlers::Handlers;
 use crate::id::random_id;
 use crate::inbox::Commands;
-use crate::method::{Method, MethodContext};
-use crate::params::FromParams;
-use crate::publication::{Publication, Publisher, Subscription};
-use crate::result::IntoResult;
+use crate::metrics::Snapshot;
+use crate::rate_limit::RateLimiter;
 use crate::sessions::{Place, Refusal, Sessions};
 use crate::upgrade;
 use crate::wire::{Socket, WebSocket, Wire};
@@ -39,10 +38,20 @@ struct Inner {
 impl Server {
     /// Begins with a server that offers nothing.
     pub fn builder() -> Builder {
-        Builder {
-            config: Config::default(),
-            handlers: Handlers::default(),
-        }
+        Builder::default()
+    }
+
+    pub(crate) fn new(config: Config, strategies: Strategies, handlers: Handlers) -> Self {
+        let session_config = SessionConfig {
+            strategies: Arc::new(strategies),
+            ..config.session()
+        };
+        Self(Arc::new(Inner {
+            config,
+            session_config: Arc::new(session_config),
+            handlers: Arc::new(handlers),
+            sessions: Arc::default(),
+        }))
     }
 
     /// Answers a WebSocket upgrade and runs a session on the connection. The caller chooses the
@@ -73,6 +82,18 @@ impl Server {
         self.0.sessions.len()
     }
 
+    /// What the server has counted, and what it has, at this moment.
+    pub fn metrics(&self) -> Snapshot {
+        let handlers = self.handlers();
+        let methods = handlers.method_times().collect();
+        Snapshot::of(&handlers.metrics, self.sessions(), methods)
+    }
+
+    /// The rules that limit how often clients call and subscribe.
+    pub fn rate_limiter(&self) -> &RateLimiter {
+        &self.0.handlers.rate_limiter
+    }
+
     /// Waits until no method runs. The answers of those that ran are sent before
     /// [`shutdown`](Self::shutdown), called after this, closes their sessions.
     pub async fn calls_ended(&self) {
@@ -92,6 +113,15 @@ impl Server {
             .sessions
             .shutdown(f64::from(shutdown_pace.max(1)), shutdown_timeout)
             .await;
+    }
+
+    pub(crate) fn handlers(&self) -> &Handlers {
+        &self.0.handlers
+    }
+
+    /// Says something to every session.
+    pub(crate) fn tell_all(&self, command: impl Fn() -> Command) {
+        self.0.sessions.tell_all(command);
     }
 
     /// Ready when the server shuts down.
@@ -150,95 +180,11 @@ impl Inner {
         place.run(commands.clone());
         let id = random_id();
         let forwarded = self.config.http_forwarded_count;
-        let connection = Connection::new(id.clone(), peer, headers, forwarded, commands);
+        let metrics = Arc::clone(&self.handlers.metrics);
+        let connection = Connection::new(id.clone(), peer, headers, forwarded, commands, metrics);
         let names = Arc::clone(&self.handlers) as Arc<dyn Names>;
         let session = Session::new(Arc::clone(&self.session_config), names, id, Instant::now());
         let (handlers, patience) = (Arc::clone(&self.handlers), self.config.close_timeout);
         Driver::new(wire, session, inbox, handlers, connection, patience, place)
-    }
-}
-
-/// Puts a [`Server`] together.
-pub struct Builder {
-    config: Config,
-    handlers: Handlers,
-}
-
-impl Builder {
-    /// Sets times and limits.
-    #[must_use]
-    pub fn config(mut self, config: Config) -> Self {
-        self.config = config;
-        self
-    }
-
-    /// Offers a method. A later one of the same name replaces it.
-    ///
-    /// The arguments are read as the handler's second parameter says, see [`FromParams`]; the
-    /// result is anything serializable, see [`IntoResult`]; any error can be returned with `?`,
-    /// see [`Error`]. The handler begins in the session's task; when it waits for something, it
-    /// goes on in one of its own. If it panics, the caller gets `500 Internal server error`.
-    ///
-    /// ```
-    /// # use ddp_server::Server;
-    /// Server::builder().method("add", |_ctx, (a, b): (f64, f64)| async move { Ok(a + b) });
-    /// ```
-    #[must_use]
-    pub fn method<F, P, T, R>(mut self, name: impl Into<String>, handler: F) -> Self
-    where
-        F: Fn(MethodContext, P) -> T + Send + Sync + 'static,
-        P: FromParams,
-        T: Future<Output = Result<R, Error>> + Send + 'static,
-        R: IntoResult,
-    {
-        self.handlers
-            .methods
-            .insert(name.into(), Method::new(handler));
-        self
-    }
-
-    /// Offers a publication. A later one of the same name replaces it.
-    ///
-    /// The handler returns queries of live collections, or speaks through its [`Subscription`]
-    /// and returns `()`. Its arguments are read as those of a [`method`](Self::method).
-    ///
-    /// ```
-    /// # use ddp_server::{Server, live};
-    /// let (_tasks, tasks) = live::collection("tasks");
-    /// Server::builder().publish("tasks", move |_sub, (list,): (String,)| {
-    ///     let on_list = tasks.find().equals("list", list);
-    ///     async move { Ok(on_list) }
-    /// });
-    /// ```
-    #[must_use]
-    pub fn publish<F, P, T, R>(mut self, name: impl Into<String>, handler: F) -> Self
-    where
-        F: Fn(Subscription, P) -> T + Send + Sync + 'static,
-        P: FromParams,
-        T: Future<Output = Result<R, Error>> + Send + 'static,
-        R: Into<Publication>,
-    {
-        self.handlers
-            .publishers
-            .insert(name.into(), Publisher::new(handler));
-        self
-    }
-
-    /// The server. It does nothing until it is given connections.
-    pub fn build(self) -> Server {
-        Server(Arc::new(Inner {
-            session_config: Arc::new(self.config.session()),
-            config: self.config,
-            handlers: Arc::new(self.handlers),
-            sessions: Arc::default(),
-        }))
-    }
-}
-
-impl fmt::Debug for Builder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Builder")
-            .field("config", &self.config)
-            .finish_non_exhaustive()
     }
 }

@@ -107,6 +107,13 @@ impl Sessions {
         self.open.lock().taken
     }
 
+    /// Says something to every session that runs.
+    pub(crate) fn tell_all(&self, command: impl Fn() -> Command) {
+        for commands in self.open.lock().running.values() {
+            commands.send(command());
+        }
+    }
+
     /// Closes all sessions, so many in a second, and all that are left when the time is over;
     /// then waits until they have ended.
     pub(crate) async fn shutdown(&self, pace: f64, patience: Duration) {

@@ -159,7 +159,7 @@ impl LiveChange {
         &self.kind
     }
 
-    pub(crate) fn collection_name(&self) -> &Arc<str> {
+    pub(super) fn collection_name(&self) -> &Arc<str> {
         &self.collection
     }
 }

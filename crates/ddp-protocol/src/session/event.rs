@@ -33,6 +33,9 @@ pub enum Event {
         /// Who the client is. A subscription never sees another user: when that changes, it is
         /// stopped and begun again.
         user_id: Option<Arc<str>>,
+        /// Whether it is begun again because the user has changed: the client has not asked for it
+        /// anew.
+        again: bool,
     },
     /// A subscription is over, for whatever reason: nobody listens to its publication any more.
     Stopped {

@@ -138,18 +138,24 @@ impl Session {
             let error = Error::new("too-many-subscriptions", "Too many subscriptions are open");
             return self.send_nosub(Some(id.into()), Some(error));
         }
-        let sub = self.subscribe(Origin::Client { id, name, params }, bytes);
+        let sub = self.subscribe(Origin::Client { id, name, params }, bytes, false);
         self.queue.block(Work::Publication(sub));
     }
 
     /// Begins a subscription. `bytes` is the size of the message that asked for it.
-    pub(super) fn subscribe(&mut self, origin: Origin, bytes: usize) -> SubscriptionKey {
+    pub(super) fn subscribe(
+        &mut self,
+        origin: Origin,
+        bytes: usize,
+        again: bool,
+    ) -> SubscriptionKey {
         let sub = SubscriptionKey(self.key());
         self.subscriptions.insert(sub, origin.clone(), bytes);
         self.events.push_back(Event::Subscribe {
             sub,
             origin,
             user_id: self.user_id.clone(),
+            again,
         });
         sub
     }

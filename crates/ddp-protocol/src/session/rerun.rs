@@ -78,11 +78,13 @@ impl Session {
             .filter(|origin| matches!(origin, Origin::Universal(_)))
             .collect();
         for sub in old.into_iter().filter(|sub| sub.id().is_some()) {
-            rerun.waiting.push(self.subscribe(sub.origin, sub.bytes));
+            rerun
+                .waiting
+                .push(self.subscribe(sub.origin, sub.bytes, true));
         }
         for origin in (0..self.universal).map(Origin::Universal) {
             let is_endless = endless.contains(&origin);
-            let sub = self.subscribe(origin, 0);
+            let sub = self.subscribe(origin, 0, true);
             if !is_endless {
                 rerun.waiting.push(sub);
             }

@@ -13,7 +13,7 @@ impl Session {
         }
         let begun = std::mem::replace(&mut self.universal, self.names.universal());
         for number in begun..self.universal {
-            self.subscribe(Origin::Universal(number), 0);
+            self.subscribe(Origin::Universal(number), 0, false);
         }
     }
 }

@@ -1,86 +1,107 @@
-use std::sync::Arc;
-
 use ddp_server::ejson::{Fields, Value};
-use ddp_server::{Builder, DocumentId, Error, MethodContext, Publication, Subscription, fields};
+use ddp_server::{Builder, DocumentId, Error, ErrorCode, Subscription, fields};
 
-use super::{Tagged, number, text, wait};
+use super::{Tagged, wait};
+
+type Driven = (String, String, Option<Value>);
+type Written = (
+    String,
+    String,
+    Option<Value>,
+    Option<Value>,
+    Option<Vec<String>>,
+);
 
 /// Publications that do nothing by themselves, and the methods that drive them.
 pub(super) fn offer(builder: Builder, tagged: &Tagged) -> Builder {
     let builder = offer_fenced(offer_publications(builder, tagged), tagged.clone());
-    let builder = drive(builder, "pubAdded", tagged, |sub, params| {
-        sub.added(text(params, 1), id(params), object(params, 3));
-    });
-    let builder = drive(builder, "pubChanged", tagged, |sub, params| {
-        let cleared = params.get(4).and_then(Value::as_array).unwrap_or_default();
-        let cleared = cleared
-            .iter()
-            .filter_map(Value::as_str)
-            .map(str::to_owned)
-            .collect();
-        sub.changed(text(params, 1), id(params), object(params, 3), cleared);
-    });
-    let builder = drive(builder, "pubRemoved", tagged, |sub, params| {
-        sub.removed(text(params, 1), id(params));
-    });
-    let builder = drive(builder, "pubReady", tagged, |sub, _| sub.ready());
-    let builder = drive(builder, "pubStop", tagged, |sub, _| sub.stop());
-    drive(builder, "pubError", tagged, |sub, params| {
-        sub.error(error(params));
-    })
+    offer_ends(offer_writing(builder, tagged), tagged)
 }
 
 fn offer_publications(builder: Builder, tagged: &Tagged) -> Builder {
     let (live, not_ready) = (tagged.clone(), tagged.clone());
     builder
-        .publish("live", move |sub: Subscription, params: Vec<Value>| {
-            live.insert(text(&params, 0), &sub);
-            for document in params.get(1).and_then(Value::as_array).unwrap_or_default() {
-                add(&sub, document);
-            }
-            sub.ready();
-            async { Ok(Publication::manual()) }
-        })
         .publish(
-            "liveNotReady",
-            move |sub: Subscription, params: Vec<Value>| {
-                not_ready.insert(text(&params, 0), &sub);
-                async { Ok(Publication::manual()) }
+            "live",
+            move |sub, (tag, documents): (String, Option<Vec<Value>>)| {
+                live.insert(&tag, &sub);
+                documents.iter().flatten().for_each(|it| add(&sub, it));
+                sub.ready();
+                async { Ok(()) }
+            },
+        )
+        .publish("liveNotReady", move |sub, (tag,): (String,)| {
+            not_ready.insert(&tag, &sub);
+            async { Ok(()) }
+        })
+}
+
+fn offer_writing(builder: Builder, tagged: &Tagged) -> Builder {
+    let [added, changed, removed] = std::array::from_fn(|_| tagged.clone());
+    builder
+        .method("pubAdded", move |_, written: Written| {
+            let (tag, collection, id, fields, _) = written;
+            added.each(&tag, |sub| {
+                sub.added(
+                    &collection,
+                    document_id(id.as_ref()),
+                    object(fields.as_ref()),
+                );
+            });
+            async { Ok(()) }
+        })
+        .method("pubChanged", move |_, written: Written| {
+            let (tag, collection, id, fields, cleared) = written;
+            changed.each(&tag, |sub| {
+                let (id, fields) = (document_id(id.as_ref()), object(fields.as_ref()));
+                let cleared = cleared.clone().unwrap_or_default();
+                sub.changed(&collection, id, fields, cleared);
+            });
+            async { Ok(()) }
+        })
+        .method("pubRemoved", move |_, (tag, collection, id): Driven| {
+            removed.each(&tag, |sub| {
+                sub.removed(&collection, document_id(id.as_ref()));
+            });
+            async { Ok(()) }
+        })
+}
+
+fn offer_ends(builder: Builder, tagged: &Tagged) -> Builder {
+    let [ready, stop, error] = std::array::from_fn(|_| tagged.clone());
+    builder
+        .method("pubReady", move |_, (tag,): (String,)| {
+            ready.each(&tag, Subscription::ready);
+            async { Ok(()) }
+        })
+        .method("pubStop", move |_, (tag,): (String,)| {
+            stop.each(&tag, Subscription::stop);
+            async { Ok(()) }
+        })
+        .method(
+            "pubError",
+            move |_, params: (String, Value, Option<String>)| {
+                let (tag, code, reason) = params;
+                error.each(&tag, |sub| sub.error(failure(&code, reason.as_deref())));
+                async { Ok(()) }
             },
         )
 }
 
-fn drive(
-    builder: Builder,
-    name: &str,
-    tagged: &Tagged,
-    tell: fn(&Subscription, &[Value]),
-) -> Builder {
-    let tagged = tagged.clone();
-    builder.method(name, move |_: MethodContext, params: Vec<Value>| {
-        tagged.each(text(&params, 0), |sub| tell(sub, &params));
-        async { Ok::<_, Error>(()) }
-    })
-}
-
 /// A write that is committed after its method has returned.
 fn offer_fenced(builder: Builder, tagged: Tagged) -> Builder {
-    let tagged = Arc::new(tagged);
-    builder.method(
-        "fenced",
-        move |context: MethodContext, params: Vec<Value>| {
-            let (tagged, write) = (Arc::clone(&tagged), context.begin_write());
-            tokio::spawn(async move {
-                wait(&params, 0).await;
-                let fields = fields! { "committed": number(&params, 0) };
-                tagged.each("fence", |sub| {
-                    sub.changed("fence", "f", fields.clone(), Vec::new());
-                });
-                drop(write);
+    builder.method("fenced", move |ctx, (ms,): (f64,)| {
+        let (tagged, write) = (tagged.clone(), ctx.begin_write());
+        tokio::spawn(async move {
+            wait(ms).await;
+            let fields = fields! { "committed": ms };
+            tagged.each("fence", |sub| {
+                sub.changed("fence", "f", fields.clone(), Vec::new());
             });
-            async { Ok::<_, Error>("result-first") }
-        },
-    )
+            drop(write);
+        });
+        async { Ok("result-first") }
+    })
 }
 
 fn add(sub: &Subscription, document: &Value) {
@@ -90,32 +111,33 @@ fn add(sub: &Subscription, document: &Value) {
             .and_then(Value::as_str)
             .unwrap_or_default()
     };
-    let fields = document
-        .get("f")
-        .and_then(Value::as_object)
-        .cloned()
-        .unwrap_or_default();
-    sub.added(of("c"), of("id"), fields);
+    sub.added(
+        of("c"),
+        document_id(document.get("id")),
+        object(document.get("f")),
+    );
 }
 
-fn id(params: &[Value]) -> DocumentId {
-    params
-        .get(2)
+fn document_id(value: Option<&Value>) -> DocumentId {
+    value
         .and_then(DocumentId::from_value)
         .unwrap_or_else(DocumentId::undefined)
 }
 
-fn object(params: &[Value], index: usize) -> Fields {
-    params
-        .get(index)
+fn object(value: Option<&Value>) -> Fields {
+    value
         .and_then(Value::as_object)
         .cloned()
         .unwrap_or_default()
 }
 
-fn error(params: &[Value]) -> Error {
-    match params.get(1) {
-        Some(Value::Number(code)) => Error::new(*code as i32, text(params, 2)),
-        _ => Error::new(text(params, 1), text(params, 2)),
+fn failure(code: &Value, reason: Option<&str>) -> Error {
+    let code: ErrorCode = match code {
+        Value::Number(code) => (*code as i32).into(),
+        code => code.as_str().unwrap_or_default().into(),
+    };
+    match reason {
+        Some(reason) => Error::new(code, reason),
+        None => Error::code_only(code),
     }
 }

@@ -1,57 +1,46 @@
 use ddp_server::ejson::Value;
-use ddp_server::{Builder, Error, MethodContext, object};
+use ddp_server::{Builder, MethodContext, object};
 
-use super::{text, wait};
+use super::wait;
 
 pub(super) fn offer(builder: Builder) -> Builder {
-    builder
-        .method("echo", |_: MethodContext, params: Vec<Value>| async {
-            Ok(params)
-        })
-        .method("echoOne", |_: MethodContext, params: Vec<Value>| async {
+    let builder = builder
+        .method("echo", |_, params: Vec<Value>| async { Ok(params) })
+        .method("echoOne", |_, params: Vec<Value>| async {
             Ok(params.into_iter().next())
         })
-        .method("nothing", |_: MethodContext, _: Vec<Value>| async {
-            Ok(())
-        })
-        .method("returnsNull", |_: MethodContext, _: Vec<Value>| async {
-            Ok(Value::Null)
-        })
-        .method("add", |_: MethodContext, params: Vec<Value>| async move {
-            match params.as_slice() {
-                [Value::Number(a), Value::Number(b)] => Ok(a + b),
-                _ => Err(Error::match_failed()),
-            }
-        })
-        .method("slow", |_: MethodContext, params: Vec<Value>| async move {
-            wait(&params, 0).await;
-            Ok(text(&params, 1).to_owned())
-        })
-        .method(
-            "slowUnblock",
-            |context: MethodContext, params: Vec<Value>| async move {
-                context.unblock();
-                wait(&params, 0).await;
-                Ok(text(&params, 1).to_owned())
-            },
-        )
+        .method("nothing", |_, _: Vec<Value>| async { Ok(()) })
+        .method("returnsNull", |_, _: Vec<Value>| async { Ok(Value::Null) })
+        .method("add", |_, (a, b): (f64, f64)| async move { Ok(a + b) });
+    offer_slow(builder)
         .method(
             "whoami",
-            |context: MethodContext, _: Vec<Value>| async move { Ok(whoami(&context)) },
+            |ctx, _: Vec<Value>| async move { Ok(whoami(&ctx)) },
         )
-        .method(
-            "closeMe",
-            |context: MethodContext, _: Vec<Value>| async move {
-                context.connection().close();
-                Ok(())
-            },
-        )
+        .method("closeMe", |ctx, _: Vec<Value>| async move {
+            ctx.connection().close();
+            Ok(())
+        })
 }
 
-fn whoami(context: &MethodContext) -> Value {
-    let connection = context.connection();
+fn offer_slow(builder: Builder) -> Builder {
+    type Slow = (f64, Option<String>);
+    builder
+        .method("slow", |_, (ms, tag): Slow| async move {
+            wait(ms).await;
+            Ok(tag)
+        })
+        .method("slowUnblock", |ctx, (ms, tag): Slow| async move {
+            ctx.unblock();
+            wait(ms).await;
+            Ok(tag)
+        })
+}
+
+fn whoami(ctx: &MethodContext) -> Value {
+    let connection = ctx.connection();
     object! {
-        "userId": (),
+        "userId": ctx.user_id().as_deref(),
         "connectionId": connection.id(),
         "clientAddress": connection.client_address(),
         "headers": connection.headers(),

@@ -1,7 +1,7 @@
 use ddp_server::ejson::{ObjectId, Value};
-use ddp_server::{Builder, DocumentId, Error, Publication, Subscription, fields};
+use ddp_server::{Builder, DocumentId, Error, Subscription, fields};
 
-use super::{number, wait};
+use super::wait;
 
 pub(super) fn offer(builder: Builder) -> Builder {
     let builder = manual(builder, "empty", Subscription::ready);
@@ -18,16 +18,11 @@ pub(super) fn offer(builder: Builder) -> Builder {
         sub.changed("things", "nosuch", fields! { "x": 1 }, Vec::new());
     });
     offer_failing(builder)
-        .publish("asyncReady", |sub: Subscription, params: Vec<Value>| {
+        .publish("asyncReady", ready_later)
+        .publish("asyncUnblockReady", |sub, params: (f64,)| {
+            sub.unblock();
             ready_later(sub, params)
         })
-        .publish(
-            "asyncUnblockReady",
-            |sub: Subscription, params: Vec<Value>| {
-                sub.unblock();
-                ready_later(sub, params)
-            },
-        )
 }
 
 fn offer_failing(builder: Builder) -> Builder {
@@ -35,23 +30,20 @@ fn offer_failing(builder: Builder) -> Builder {
     let builder = ["throwsPlain", "returnsJunk", "returnsArrayJunk"]
         .into_iter()
         .fold(builder, |builder, name| {
-            builder.publish(name, |_: Subscription, _: Vec<Value>| async {
-                Err::<Publication, _>(Error::internal())
+            builder.publish(name, |_, _: Vec<Value>| async {
+                Err::<(), _>(Error::internal())
             })
         });
-    builder.publish(
-        "throwsMeteorError",
-        |sub: Subscription, _: Vec<Value>| async move {
-            sub.added("things", "a", fields! { "x": 1 });
-            Err::<Publication, _>(Error::new("pub-code", "pub reason").details("pub details"))
-        },
-    )
+    builder.publish("throwsMeteorError", |sub, _: Vec<Value>| async move {
+        sub.added("things", "a", fields! { "x": 1 });
+        Err::<(), _>(Error::new("pub-code", "pub reason").details("pub details"))
+    })
 }
 
 fn manual(builder: Builder, name: &str, speak: fn(&Subscription)) -> Builder {
-    builder.publish(name, move |sub: Subscription, _: Vec<Value>| async move {
+    builder.publish(name, move |sub, _: Vec<Value>| async move {
         speak(&sub);
-        Ok(Publication::manual())
+        Ok(())
     })
 }
 
@@ -105,10 +97,9 @@ fn ids(sub: &Subscription) {
     sub.ready();
 }
 
-async fn ready_later(sub: Subscription, params: Vec<Value>) -> Result<Publication, Error> {
-    wait(&params, 0).await;
-    let millis = number(&params, 0);
-    sub.added("slowthings", format!("s{millis}"), fields! { "ms": millis });
+async fn ready_later(sub: Subscription, (ms,): (f64,)) -> Result<(), Error> {
+    wait(ms).await;
+    sub.added("slowthings", format!("s{ms}"), fields! { "ms": ms });
     sub.ready();
-    Ok(Publication::manual())
+    Ok(())
 }

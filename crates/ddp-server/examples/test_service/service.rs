@@ -1,25 +1,63 @@
 //! The test service's methods, publications and data.
 
+mod accounts;
 mod drivers;
 mod errors;
+mod load;
+mod meteor;
 mod methods;
+mod oddities;
 mod publications;
 mod tasks;
+mod users;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use ddp_server::ejson::Value;
-use ddp_server::{Config, Server, Subscription};
+use ddp_server::{Config, Server, Strategy, Subscription, fields};
+
+/// What the service can do besides, off by default.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Options {
+    /// Publish a document to everybody.
+    pub(crate) universal: bool,
+    /// Offer logins.
+    pub(crate) accounts: bool,
+    /// Say what exactly was wrong with a login.
+    pub(crate) clear_errors: bool,
+}
 
 /// The test service with these times and limits.
-pub(crate) fn server(config: Config) -> Server {
-    let builder = Server::builder().config(config);
-    let builder = methods::offer(builder);
-    let builder = errors::offer(builder);
-    let builder = publications::offer(builder);
-    let builder = tasks::offer(builder);
-    drivers::offer(builder, &Tagged::default()).build()
+pub(crate) fn server(config: Config, options: Options) -> Server {
+    let tagged = Tagged::default();
+    let mut builder = Server::builder()
+        .config(config)
+        .publication_strategy("nm", Strategy::NoMerge)
+        .publication_strategy("nmnh", Strategy::NoMergeNoHistory)
+        .publication_strategy("nmm", Strategy::NoMergeMulti);
+    for offer in [
+        methods::offer,
+        errors::offer,
+        publications::offer,
+        oddities::offer,
+        users::offer,
+        tasks::offer,
+        load::offer,
+    ] {
+        builder = offer(builder);
+    }
+    builder = drivers::offer(builder, &tagged);
+    if options.universal {
+        builder = builder.publish_universal(|sub| async move {
+            let fields = fields! { "hello": "world", "userId": sub.user_id() };
+            sub.added("universal", "u", fields);
+            Ok(())
+        });
+    }
+    if options.accounts {
+        builder = accounts::offer(builder, options.clear_errors);
+    }
+    meteor::serve(builder)
 }
 
 /// The open subscriptions that methods drive, by the tag that they were opened with.
@@ -28,38 +66,23 @@ struct Tagged(Arc<Mutex<HashMap<String, Vec<Subscription>>>>);
 
 impl Tagged {
     fn insert(&self, tag: &str, sub: &Subscription) {
-        let mut tags = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut tags = lock(&self.0);
         let subs = tags.entry(tag.to_owned()).or_default();
         subs.retain(|sub| !sub.is_stopped());
         subs.push(sub.clone());
     }
 
     fn each(&self, tag: &str, tell: impl Fn(&Subscription)) {
-        let tags = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        tags.get(tag).into_iter().flatten().for_each(tell);
+        lock(&self.0).get(tag).into_iter().flatten().for_each(tell);
     }
 }
 
-/// An argument as text, empty where there is none.
-fn text(params: &[Value], index: usize) -> &str {
-    params
-        .get(index)
-        .and_then(Value::as_str)
-        .unwrap_or_default()
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// An argument as a number, 0 where there is none.
-fn number(params: &[Value], index: usize) -> f64 {
-    params
-        .get(index)
-        .and_then(Value::as_f64)
-        .unwrap_or_default()
-}
-
-/// Waits as many milliseconds as an argument says.
-async fn wait(params: &[Value], index: usize) {
-    tokio::time::sleep(std::time::Duration::from_millis(
-        number(params, index) as u64
-    ))
-    .await;
+/// Waits so many milliseconds.
+async fn wait(millis: f64) {
+    let millis = millis.clamp(0.0, 600_000.0) as u64;
+    tokio::time::sleep(std::time::Duration::from_millis(millis)).await;
 }

@@ -23,7 +23,6 @@
 //! waits for a session.
 
 mod collection;
-mod difference;
 mod documents;
 mod observer;
 mod observers;

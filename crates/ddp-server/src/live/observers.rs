@@ -8,7 +8,7 @@ use super::documents::Documents;
 use super::observer::Observer;
 use super::selector::Selector;
 use crate::error::Error;
-use crate::publication::Subscription;
+use crate::subscription::Subscription;
 use crate::task::Panicked;
 
 /// The distinct queries that somebody listens to. Those for one document are found by its id: it
@@ -25,31 +25,28 @@ impl Observers {
     pub(super) fn join(
         &mut self,
         collection: &Arc<str>,
-        documents: &Documents,
+        documents: &Documents<Arc<Fields>>,
         selector: &Selector,
         sub: Subscription,
     ) -> Result<u64, Panicked> {
-        let observer = self.observer(selector, documents)?;
         self.next_number += 1;
         let number = self.next_number;
-        if let Some(observer) = observer {
-            self.group(selector).insert(selector.clone(), observer);
-        }
-        if let Some(observer) = self.group(selector).get_mut(selector) {
+        if let Some(observer) = self.find(selector) {
             observer.join(number, collection, sub);
+            return Ok(number);
         }
+        let mut observer = Observer::new(selector, documents)?;
+        observer.join(number, collection, sub);
+        self.group(selector).insert(selector.clone(), observer);
         Ok(number)
     }
 
     pub(super) fn leave(&mut self, selector: &Selector, number: u64) {
-        let group = self.group(selector);
-        let alone = group
-            .get_mut(selector)
-            .is_some_and(|observer| observer.leave(number));
-        if alone {
-            group.remove(selector);
+        let found = self.find(selector);
+        if found.is_some_and(|observer| observer.leave(number)) {
+            self.group(selector).remove(selector);
+            self.tidy(selector);
         }
-        self.tidy(selector);
     }
 
     /// A document has changed. A query whose filter panics ends, with an error for those who
@@ -73,19 +70,10 @@ impl Observers {
         }
     }
 
-    /// What the query shows, where somebody already listens to it.
-    pub(super) fn shown(&self, selector: &Selector) -> Option<&Documents> {
-        let group = match &selector.id {
-            Some(id) => self.by_id.get(id)?,
-            None => &self.general,
-        };
-        group.get(selector).map(Observer::shown)
-    }
-
     /// How many subscriptions listen.
     pub(super) fn subscriptions(&self) -> usize {
         self.all()
-            .map(|observer| observer.subscriptions().count())
+            .map(|observer| observer.subscriptions().len())
             .sum()
     }
 
@@ -99,16 +87,12 @@ impl Observers {
         self.general.values().chain(by_id)
     }
 
-    /// A new observer, unless there is one.
-    fn observer(
-        &self,
-        selector: &Selector,
-        documents: &Documents,
-    ) -> Result<Option<Observer>, Panicked> {
-        match self.shown(selector) {
-            Some(_) => Ok(None),
-            None => Observer::new(selector, documents).map(Some),
-        }
+    fn find(&mut self, selector: &Selector) -> Option<&mut Observer> {
+        let group = match &selector.id {
+            Some(id) => self.by_id.get_mut(id)?,
+            None => &mut self.general,
+        };
+        group.get_mut(selector)
     }
 
     fn group(&mut self, selector: &Selector) -> &mut HashMap<Selector, Observer> {

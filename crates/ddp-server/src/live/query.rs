@@ -8,7 +8,7 @@ use super::selector::{Filter, Projection, Selector};
 use super::shared::Shared;
 use super::typed::from_document;
 use crate::error::Error;
-use crate::publication::Subscription;
+use crate::subscription::Subscription;
 use crate::task::Panicked;
 
 /// Documents of a live collection that a publication publishes: return it from the handler.

@@ -17,7 +17,7 @@ pub(super) struct Shared {
 /// Documents and those who listen, under one lock, so that nobody misses a change or sees it twice.
 #[derive(Default)]
 pub(super) struct State {
-    pub(super) documents: Documents,
+    pub(super) documents: Documents<Arc<Fields>>,
     pub(super) observers: Observers,
 }
 

@@ -21,6 +21,8 @@ use tokio_tungstenite::tungstenite::http::HeaderValue;
 #[path = "../../examples/test_service/service.rs"]
 mod service;
 
+pub(crate) use service::Options;
+
 /// How long anything may take before a test has failed. Nothing waits this long otherwise.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -59,7 +61,11 @@ impl Running {
     }
 
     pub(crate) async fn test_service(config: Config) -> Self {
-        Self::start(service::server(config)).await
+        Self::test_service_with(config, Options::default()).await
+    }
+
+    pub(crate) async fn test_service_with(config: Config, options: Options) -> Self {
+        Self::start(service::server(config, options)).await
     }
 
     /// Asks the server to end, and waits until it has.
