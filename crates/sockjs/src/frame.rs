@@ -4,8 +4,11 @@
 //! The server sends `o` (open), `h` (heartbeat), `a["a message","another"]` and
 //! `c[3000,"Go away!"]`; the client sends an array of strings.
 
+use std::fmt;
+use std::marker::PhantomData;
+
 use serde::Deserialize;
-use serde::de::{Deserializer, Visitor};
+use serde::de::{Deserializer, Error as _, SeqAccess, Visitor};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -72,7 +75,8 @@ pub fn close(code: u16, reason: &str) -> String {
 ///
 /// # Errors
 ///
-/// [`BrokenFraming`] if it is no JSON, or nested deeper than 128 levels.
+/// [`BrokenFraming`] if it is no JSON, nested deeper than 128 levels, or has more than 65,536
+/// messages.
 ///
 /// ```
 /// use sockjs::frame::parse_client_frame;
@@ -98,7 +102,7 @@ pub fn parse_client_frame(text: &str) -> Result<Vec<String>, BrokenFraming> {
 ///
 /// # Errors
 ///
-/// Those that sockjs-node answers, with their texts.
+/// Those that sockjs-node answers, with their texts. More than 65,536 messages are taken for broken.
 pub fn parse_payload(text: &str) -> Result<Vec<String>, PayloadError> {
     if text.is_empty() {
         return Err(PayloadError::Missing);
@@ -114,11 +118,45 @@ pub fn parse_payload(text: &str) -> Result<Vec<String>, PayloadError> {
 
 fn parse_array(text: &str) -> serde_json::Result<Vec<String>> {
     // what well-behaved clients send needs no second look
-    if let Ok(messages) = serde_json::from_str(text) {
+    if let Ok(Bounded(messages)) = serde_json::from_str(text) {
         return Ok(messages);
     }
-    let items: Vec<&RawValue> = serde_json::from_str(text)?;
+    let Bounded::<&RawValue>(items) = serde_json::from_str(text)?;
     items.into_iter().map(message).collect()
+}
+
+/// Messages in one array. A short text with millions of empty ones would take far more memory than
+/// it has bytes.
+const MAX_MESSAGES: usize = 65_536;
+
+/// An array that is not longer than that.
+struct Bounded<T>(Vec<T>);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Bounded<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(BoundedVisitor(PhantomData))
+    }
+}
+
+struct BoundedVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for BoundedVisitor<T> {
+    type Value = Bounded<T>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "an array of at most {MAX_MESSAGES} messages")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut array: A) -> Result<Bounded<T>, A::Error> {
+        let mut items = Vec::new();
+        while let Some(item) = array.next_element()? {
+            if items.len() == MAX_MESSAGES {
+                return Err(A::Error::invalid_length(MAX_MESSAGES + 1, &self));
+            }
+            items.push(item);
+        }
+        Ok(Bounded(items))
+    }
 }
 
 fn message(raw: &RawValue) -> serde_json::Result<String> {
@@ -160,7 +198,7 @@ struct LossyTextVisitor;
 impl Visitor<'_> for LossyTextVisitor {
     type Value = LossyText;
 
-    fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("a string")
     }
 
@@ -310,6 +348,16 @@ mod tests {
     fn nesting_has_an_end() {
         let deep = format!("[{}{}]", "[".repeat(100_000), "]".repeat(100_000));
         assert_eq!(parse_client_frame(&deep), Err(BrokenFraming));
+    }
+
+    #[test]
+    fn the_number_of_messages_has_an_end() {
+        let array = |count| format!("[{}\"\"]", "\"\",".repeat(count - 1));
+        let most = parse_client_frame(&array(MAX_MESSAGES)).unwrap();
+        assert_eq!(most.len(), MAX_MESSAGES);
+        let more = array(MAX_MESSAGES + 1);
+        assert_eq!(parse_client_frame(&more), Err(BrokenFraming));
+        assert_eq!(parse_payload(&more), Err(PayloadError::Broken));
     }
 
     #[test]

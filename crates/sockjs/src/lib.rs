@@ -54,6 +54,29 @@
 //! }
 //! ```
 //!
+//! In axum it is a fallback, or whatever else gets requests whole:
+//!
+//! ```
+//! use axum::extract::{ConnectInfo, Request};
+//! use axum::response::IntoResponse;
+//! use std::net::SocketAddr;
+//!
+//! # let service = sockjs::SockJs::builder("/echo").build(|_connection| async {});
+//! let app: axum::Router = axum::Router::new().fallback(
+//!     |ConnectInfo(peer): ConnectInfo<SocketAddr>, request: Request| async move {
+//!         match service.handle(request, peer).await {
+//!             Ok(response) => response.map(axum::body::Body::new),
+//!             Err(_request) => http::StatusCode::NOT_FOUND.into_response(),
+//!         }
+//!     },
+//! );
+//! let app = app.into_make_service_with_connect_info::<SocketAddr>();
+//! ```
+//!
+//! A server that writes to its WebSockets itself asks [`SockJs::endpoint`] what a path is for, serves
+//! those, and leaves the rest to [`SockJs::handle`]; what goes over a framed WebSocket is in
+//! [`frame`].
+//!
 //! # Behaviour
 //!
 //! SockJS 0.3, as sockjs-node 0.3.24 speaks it, with all its transports: WebSocket, XHR streaming

@@ -94,37 +94,24 @@ impl SockJs {
         let Some(endpoint) = self.endpoint(uri.path()) else {
             return Err(request);
         };
-        let method = request.method();
-        let allowed = endpoint.methods();
-        if endpoint == Endpoint::Unknown {
-            return Ok(response::not_found());
+        if let Some(answer) = self.0.without_session(endpoint, &request) {
+            return Ok(answer);
         }
-        if !allowed.split(", ").any(|allowed| method == allowed) {
-            return Ok(response::method_not_allowed(allowed));
-        }
-        if method == Method::OPTIONS {
-            return Ok(self.0.preflight(endpoint, request.headers()));
-        }
+        let server = &self.0;
         Ok(match endpoint {
-            Endpoint::Greeting => {
-                let greeting = Body::whole("Welcome to SockJS!\n");
-                response::typed(StatusCode::OK, response::TEXT, greeting)
-            }
-            Endpoint::Info => self.0.info(request.headers()),
-            Endpoint::Iframe => self.0.iframe.answer(request.headers()),
             Endpoint::RawWebSocket => {
-                socket::answer(&self.0, &mut request, Transport::RawWebSocket, peer)
+                socket::answer(server, &mut request, Transport::RawWebSocket, peer)
             }
             Endpoint::Receive(Transport::WebSocket, _) => {
-                socket::answer(&self.0, &mut request, Transport::WebSocket, peer)
+                socket::answer(server, &mut request, Transport::WebSocket, peer)
             }
             Endpoint::Receive(transport, session) => {
                 let place = (transport, session);
-                receive::answer(&self.0, request.headers(), uri.query(), place, peer)
+                receive::answer(server, request.headers(), uri.query(), place, peer)
             }
-            Endpoint::XhrSend(session) => send::xhr(&self.0, request, session).await,
-            Endpoint::JsonpSend(session) => send::jsonp(&self.0, request, session).await,
-            Endpoint::Unknown => response::not_found(),
+            Endpoint::XhrSend(session) => send::xhr(server, request, session).await,
+            Endpoint::JsonpSend(session) => send::jsonp(server, request, session).await,
+            _ => response::not_found(),
         })
     }
 
@@ -181,6 +168,26 @@ impl Inner {
         self.tasks.spawn((self.handler)(connection));
     }
 
+    /// The answer, where it needs no session.
+    fn without_session<B>(
+        &self,
+        endpoint: Endpoint<'_>,
+        request: &Request<B>,
+    ) -> Option<Response<Body>> {
+        let (method, headers) = (request.method(), request.headers());
+        let allowed = endpoint.methods();
+        let may = allowed.split(", ").any(|allowed| method == allowed);
+        match endpoint {
+            Endpoint::Unknown => Some(response::not_found()),
+            _ if !may => Some(response::method_not_allowed(allowed)),
+            _ if method == Method::OPTIONS => Some(self.preflight(endpoint, headers)),
+            Endpoint::Greeting => Some(greeting()),
+            Endpoint::Info => Some(self.info(headers)),
+            Endpoint::Iframe => Some(self.iframe.answer(headers)),
+            _ => None,
+        }
+    }
+
     fn preflight(&self, endpoint: Endpoint<'_>, request: &HeaderMap) -> Response<Body> {
         let methods = match endpoint {
             Endpoint::Info => "OPTIONS, GET",
@@ -221,6 +228,11 @@ impl Inner {
             response::sticky(request, response);
         }
     }
+}
+
+fn greeting() -> Response<Body> {
+    let greeting = Body::whole("Welcome to SockJS!\n");
+    response::typed(StatusCode::OK, response::TEXT, greeting)
 }
 
 /// Closes a session when the server shuts down; for the task that watches over it.

@@ -12,6 +12,8 @@ use futures_util::{SinkExt, StreamExt as _};
 use sockjs::{Builder, Connection, Endpoint, SendError, SockJs, Transport};
 use support::{Http, PATIENCE, WebSocket, get, post, request, serve, session, stream, xhr_stream};
 use tokio::sync::mpsc;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 /// A server whose connections are handed to the test.
 async fn server(
@@ -236,6 +238,23 @@ async fn long_messages_are_refused() {
     let mut connection = connections.recv().await.unwrap();
     socket.send("012345678901234567890").await;
     assert_eq!(socket.closed().await.0, 1009);
+    assert_eq!(connection.next().await, None);
+}
+
+#[tokio::test]
+async fn a_client_that_takes_leave_is_answered() {
+    let (server, mut connections) = server(|builder| builder).await;
+    let mut socket = WebSocket::connect(server, &(session("/s") + "/websocket")).await;
+    let mut connection = connections.recv().await.unwrap();
+    assert_eq!(socket.text().await, "o");
+    socket.send("[\"last words\"]").await;
+    let frame = CloseFrame {
+        code: CloseCode::Library(4000),
+        reason: "bye".into(),
+    };
+    socket.0.close(Some(frame)).await.unwrap();
+    assert_eq!(socket.closed().await, (4000, "bye".to_owned()));
+    assert_eq!(connection.next().await.unwrap(), "last words");
     assert_eq!(connection.next().await, None);
 }
 
