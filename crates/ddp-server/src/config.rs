@@ -3,6 +3,8 @@ use std::time::Duration;
 use ddp_protocol::ejson::TypeRegistry;
 use ddp_protocol::session::{MessageRate, SessionConfig};
 
+use crate::transports::Transports;
+
 /// Times and limits of a [`Server`](crate::Server).
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -39,6 +41,8 @@ pub struct Config {
     pub shutdown_pace: u32,
     /// How long closing at that pace may take; then the rest is closed at once. Default: 5 s.
     pub shutdown_timeout: Duration,
+    /// How clients reach the server.
+    pub transports: Transports,
     /// How long a client may take to answer the closing of its connection. Default: 2 s.
     pub close_timeout: Duration,
     /// The application's own EJSON types. Default: none.
@@ -70,6 +74,7 @@ impl Default for Config {
             max_connections_per_address: 1_000,
             shutdown_pace: 500,
             shutdown_timeout: Duration::from_secs(5),
+            transports: Transports::default(),
             close_timeout: Duration::from_secs(2),
             types: session.types,
         }

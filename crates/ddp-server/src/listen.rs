@@ -5,21 +5,21 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use http::{Request, Response, StatusCode};
+use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 
+use crate::http_service::{Body, not_found};
 use crate::server::Server;
-use crate::upgrade;
 
 /// How long to wait after the listener failed, for instance for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 impl Server {
-    /// Serves `/websocket`, `/websocket/` and `/sockjs/websocket` until `shutdown` is ready, then
+    /// Serves all that [`handle`](Server::handle) does until `shutdown` is ready, then
     /// [shuts down](Server::shutdown). Other paths are not found.
     pub async fn run(&self, listener: TcpListener, shutdown: impl Future<Output = ()>) {
         let mut shutdown = std::pin::pin!(shutdown);
@@ -51,10 +51,10 @@ impl Server {
     }
 
     async fn serve_connection(&self, socket: TcpStream, peer: SocketAddr) -> hyper::Result<()> {
-        let service = service_fn(|mut request| {
-            let response = self.answer(&mut request, peer);
-            async move { Ok::<_, Infallible>(response) }
-        });
+        let service =
+            service_fn(
+                |request| async move { Ok::<_, Infallible>(self.answer(request, peer).await) },
+            );
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .serve_connection(TokioIo::new(socket), service)
@@ -62,15 +62,13 @@ impl Server {
         let mut connection = std::pin::pin!(connection);
         tokio::select! {
             ended = &mut connection => return ended,
-            () = self.stopping() => connection.as_mut().graceful_shutdown(),
+            () = self.ended() => connection.as_mut().graceful_shutdown(),
         }
         connection.await
     }
 
-    fn answer(&self, request: &mut Request<Incoming>, peer: SocketAddr) -> Response<String> {
-        match request.uri().path() {
-            "/websocket" | "/websocket/" | "/sockjs/websocket" => self.upgrade(request, peer),
-            _ => upgrade::plain(StatusCode::NOT_FOUND, "404 Error: Page not found\n"),
-        }
+    async fn answer(&self, request: Request<Incoming>, peer: SocketAddr) -> Response<Body> {
+        let answer = self.handle(request, peer).await;
+        answer.unwrap_or_else(|_request| not_found())
     }
 }

@@ -1,10 +1,10 @@
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use ddp_protocol::Session;
-use ddp_protocol::merge_box::Strategies;
+use ddp_protocol::merge_box::{Framing, Strategies};
 use ddp_protocol::session::{Names, SessionConfig};
 use http::{HeaderMap, Request, Response, StatusCode};
 use hyper::upgrade::OnUpgrade;
@@ -14,6 +14,7 @@ use crate::command::Command;
 use crate::config::Config;
 use crate::connection::{Connection, client_address};
 use crate::driver::Driver;
+use crate::endpoints::Endpoints;
 use crate::handlers::Handlers;
 use crate::id::random_id;
 use crate::inbox::Commands;
@@ -21,7 +22,7 @@ use crate::metrics::Snapshot;
 use crate::rate_limit::RateLimiter;
 use crate::sessions::{Place, Refusal, Sessions};
 use crate::upgrade;
-use crate::wire::{Socket, WebSocket, Wire};
+use crate::wire::{CloseCode, Polling, Socket, WebSocket, Wire};
 
 /// A DDP server: methods, publications, and the sessions that use them. Clones are the same
 /// server.
@@ -33,6 +34,7 @@ struct Inner {
     session_config: Arc<SessionConfig>,
     handlers: Arc<Handlers>,
     sessions: Arc<Sessions>,
+    endpoints: OnceLock<Endpoints>,
 }
 
 impl Server {
@@ -51,30 +53,52 @@ impl Server {
             session_config: Arc::new(session_config),
             handlers: Arc::new(handlers),
             sessions: Arc::default(),
+            endpoints: OnceLock::new(),
         }))
     }
 
-    /// Answers a WebSocket upgrade and runs a session on the connection. The caller chooses the
-    /// paths (Meteor's are `/websocket` and `/sockjs/websocket`) and passes the other end of the
-    /// socket. Must be called in a tokio runtime, with a connection served `with_upgrades`.
+    /// Answers a WebSocket upgrade and runs a session on the connection, whatever the path is; see
+    /// [`handle`](Self::handle) for all of Meteor's. Must be called in a tokio runtime, with a
+    /// connection served `with_upgrades`.
     ///
     /// What is no valid upgrade is answered as Meteor does: 400, or 405 where the request is no
-    /// GET. A server that was shut down answers 503.
+    /// GET. New connections are refused with 503 when there are too many and while the server
+    /// shuts down, and with 429 when there are too many from one address.
     pub fn upgrade<B>(&self, request: &mut Request<B>, peer: SocketAddr) -> Response<String> {
+        self.upgrade_framed(request, peer, Framing::WebSocket)
+    }
+
+    pub(crate) fn upgrade_framed<B>(
+        &self,
+        request: &mut Request<B>,
+        peer: SocketAddr,
+        framing: Framing,
+    ) -> Response<String> {
         let response = upgrade::answer(request);
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
             return response;
         }
         match self.0.admit(peer, request.headers()) {
             Ok(place) => {
-                let headers = request.headers().clone();
+                let caller = (request.headers().clone(), peer);
                 let socket = hyper::upgrade::on(request);
-                let serve = Arc::clone(&self.0).serve(socket, headers, peer, place);
+                let serve = Arc::clone(&self.0).serve(socket, framing, caller, place);
                 self.0.sessions.tasks.spawn(serve);
                 response
             }
             Err(refusal) => upgrade::plain(refusal.status(), refusal.text()),
         }
+    }
+
+    pub(crate) fn endpoints(&self) -> &Endpoints {
+        self.0.endpoints.get_or_init(|| {
+            let server = Arc::downgrade(&self.0);
+            Endpoints::new(&self.0.config, move |connection| {
+                if let Some(server) = server.upgrade() {
+                    server.accept(connection);
+                }
+            })
+        })
     }
 
     /// How many sessions there are.
@@ -113,6 +137,10 @@ impl Server {
             .sessions
             .shutdown(f64::from(shutdown_pace.max(1)), shutdown_timeout)
             .await;
+        if let Some(endpoints) = self.0.endpoints.get() {
+            endpoints.sockjs.shutdown().await;
+        }
+        self.0.sessions.ended.cancel();
     }
 
     pub(crate) fn handlers(&self) -> &Handlers {
@@ -124,9 +152,9 @@ impl Server {
         self.0.sessions.tell_all(command);
     }
 
-    /// Ready when the server shuts down.
-    pub(crate) async fn stopping(&self) {
-        self.0.sessions.stop.cancelled().await;
+    /// Ready when the server has shut down. Until then clients that poll must be answered.
+    pub(crate) async fn ended(&self) {
+        self.0.sessions.ended.cancelled().await;
     }
 }
 
@@ -149,8 +177,8 @@ impl Inner {
     async fn serve(
         self: Arc<Self>,
         socket: OnUpgrade,
-        headers: HeaderMap,
-        peer: SocketAddr,
+        framing: Framing,
+        (headers, peer): (HeaderMap, SocketAddr),
         place: Place,
     ) {
         let upgraded = tokio::select! {
@@ -160,12 +188,24 @@ impl Inner {
         match upgraded {
             Ok(upgraded) => {
                 let (socket, ahead) = Socket::new(upgraded);
-                let wire = WebSocket::new(socket, ahead, self.config.max_message_bytes);
+                let wire = WebSocket::new(socket, ahead, framing, self.config.max_message_bytes);
                 // a task of its own is as small as it can be, and lives as long as the session
                 let driver = self.driver(wire, &headers, peer, place);
                 self.sessions.tasks.spawn(driver);
             }
             Err(error) => tracing::debug!(%peer, %error, "the upgrade was not finished"),
+        }
+    }
+
+    /// Runs a session on a connection that came over HTTP.
+    fn accept(&self, mut connection: sockjs::Connection) {
+        let (headers, peer) = (connection.take_headers(), connection.peer());
+        match self.admit(peer, &headers) {
+            Ok(place) => {
+                let driver = self.driver(Polling::new(connection), &headers, peer, place);
+                self.sessions.tasks.spawn(driver);
+            }
+            Err(refusal) => connection.close(CloseCode::TryAgainLater.number(), refusal.text()),
         }
     }
 

@@ -24,6 +24,8 @@ const GROUPS_PER_SECOND: f64 = 50.0;
 pub(crate) struct Sessions {
     pub(crate) tasks: TaskTracker,
     pub(crate) stop: CancellationToken,
+    /// All have ended.
+    pub(crate) ended: CancellationToken,
     open: Mutex<Open>,
 }
 

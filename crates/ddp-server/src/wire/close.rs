@@ -19,6 +19,8 @@ pub(crate) enum CloseCode {
     /// 1013: the client does not keep up. Nothing that it has said is wrong, and when it comes
     /// again it begins with what is true then.
     TryAgainLater,
+    /// 3000: a text is no frame of SockJS.
+    BrokenFraming,
 }
 
 impl CloseCode {
@@ -29,6 +31,26 @@ impl CloseCode {
             CloseReason::TooManyMessages => Self::TooMuch,
             _ => Self::Normal,
         }
+    }
+
+    pub(crate) fn number(self) -> u16 {
+        coding::CloseCode::from(self).into()
+    }
+
+    /// What the client is told besides.
+    pub(crate) fn reason(self) -> &'static str {
+        match self {
+            Self::Normal => "Normal closure",
+            Self::Protocol | Self::Invalid | Self::TooLong => "",
+            Self::TooMuch => "Too many messages",
+            Self::TryAgainLater => "Too much waits to be read",
+            Self::BrokenFraming => "Broken framing.",
+        }
+    }
+
+    /// Whether the session ends, and not only what it was heard on.
+    pub(super) fn ends_session(self) -> bool {
+        matches!(self, Self::Normal | Self::TooMuch | Self::TryAgainLater)
     }
 
     /// The code for what went wrong, where the client can still be told one.
@@ -52,6 +74,7 @@ impl From<CloseCode> for coding::CloseCode {
             CloseCode::TooMuch => Self::Policy,
             CloseCode::TooLong => Self::Size,
             CloseCode::TryAgainLater => Self::Again,
+            CloseCode::BrokenFraming => Self::Library(3000),
         }
     }
 }

@@ -3,6 +3,8 @@
 mod channel;
 mod close;
 mod frame;
+mod framing;
+mod polling;
 mod socket;
 mod websocket;
 
@@ -12,6 +14,7 @@ use ddp_protocol::session::Transmit;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 pub(crate) use self::close::CloseCode;
+pub(crate) use self::polling::Polling;
 pub(crate) use self::socket::Socket;
 pub(crate) use self::websocket::WebSocket;
 

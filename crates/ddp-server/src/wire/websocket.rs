@@ -1,9 +1,10 @@
+use std::collections::VecDeque;
 use std::io::ErrorKind;
 use std::task::{Context, Poll, Waker, ready};
 
 use bytes::Bytes;
 use ddp_protocol::merge_box::Framing;
-use ddp_protocol::session::{Text, Transmit};
+use ddp_protocol::session::Transmit;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_tungstenite::tungstenite::protocol::{
     CloseFrame, Role, WebSocketConfig, WebSocketContext,
@@ -11,8 +12,8 @@ use tokio_tungstenite::tungstenite::protocol::{
 use tokio_tungstenite::tungstenite::{Error, Message, Result, Utf8Bytes};
 
 use super::channel::Channel;
-use super::frame::{masked_length, text_frame};
-use super::{Arrived, CloseCode, Ending, Wire};
+use super::frame::masked_length;
+use super::{Arrived, CloseCode, Ending, Wire, framing};
 
 /// The default of 128 KiB for each connection would be most of an idle session.
 const READ_BUFFER_BYTES: usize = 512;
@@ -21,7 +22,7 @@ const WRITE_BUFFER_BYTES: usize = 4 * 1024;
 /// A message that is longer leaves a buffer that is not worth keeping.
 const LARGE_BYTES: usize = 8 * 1024;
 
-/// A raw WebSocket: one message is one text frame.
+/// A WebSocket. One message to the client is one text frame, as it is or in an array of SockJS.
 #[derive(Debug)]
 pub(crate) struct WebSocket<S> {
     context: WebSocketContext,
@@ -29,6 +30,9 @@ pub(crate) struct WebSocket<S> {
     /// The length of the frames that were read since `context` was made, as far as it is known.
     consumed: usize,
     large: bool,
+    framing: Framing,
+    /// Messages that came in one frame with others.
+    heard: VecDeque<String>,
     leaving: Leaving,
 }
 
@@ -46,18 +50,24 @@ enum Leaving {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// A connection that was upgraded, of which some bytes were read already.
-    pub(crate) fn new(socket: S, ahead: Bytes, max_message_bytes: usize) -> Self {
+    pub(crate) fn new(socket: S, ahead: Bytes, framing: Framing, max_message_bytes: usize) -> Self {
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER_BYTES)
             .write_buffer_size(0)
             .max_write_buffer_size(WRITE_BUFFER_BYTES)
             .max_message_size(Some(max_message_bytes))
             .max_frame_size(Some(max_message_bytes));
+        let mut channel = Channel::new(socket, ahead);
+        if let Some(frame) = framing::opening(framing) {
+            channel.push(frame);
+        }
         Self {
             context: WebSocketContext::new(Role::Server, Some(config)),
-            channel: Channel::new(socket, ahead),
+            channel,
             consumed: 0,
             large: false,
+            framing,
+            heard: VecDeque::new(),
             leaving: Leaving::Send,
         }
     }
@@ -69,6 +79,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
                 Poll::Pending
             }
             outcome => Poll::Ready(outcome),
+        }
+    }
+
+    fn unframe(&mut self, text: Utf8Bytes) -> Arrived {
+        if self.framing == Framing::WebSocket {
+            return Arrived::Text(text);
+        }
+        let Ok(messages) = sockjs::frame::parse_client_frame(&text) else {
+            return Arrived::End(Ending::Close(CloseCode::BrokenFraming));
+        };
+        self.heard = messages.into();
+        match self.heard.pop_front() {
+            Some(text) => Arrived::Text(text.into()),
+            None => Arrived::Nothing,
         }
     }
 
@@ -93,17 +117,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Wire for WebSocket<S> {
     fn poll_receive(&mut self, context: &mut Context<'_>) -> Poll<Arrived> {
+        if let Some(text) = self.heard.pop_front() {
+            return Poll::Ready(Arrived::Text(text.into()));
+        }
         let message = match ready!(self.read(context)) {
             Ok(message) => message,
             Err(error) => return Poll::Ready(Arrived::End(Ending::of(&error))),
         };
         self.consume(&message);
         Poll::Ready(match message {
-            Message::Text(text) => Arrived::Text(text),
+            Message::Text(text) => self.unframe(text),
             // what is no text is no message either, and is answered as such
-            Message::Binary(bytes) => Arrived::Text(
-                Utf8Bytes::try_from(bytes).unwrap_or(Utf8Bytes::from_static("\u{fffd}")),
-            ),
+            Message::Binary(bytes) => self
+                .unframe(Utf8Bytes::try_from(bytes).unwrap_or(Utf8Bytes::from_static("\u{fffd}"))),
             _ => Arrived::Nothing,
         })
     }
@@ -113,13 +139,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Wire for WebSocket<S> {
     }
 
     fn push(&mut self, message: Transmit) {
-        match message {
-            Transmit::Text(Text::Own(text)) => self.channel.push(text_frame(&text)),
-            Transmit::Text(Text::Shared(change)) => {
-                let frame = change.framed(Framing::WebSocket, text_frame);
-                self.channel.push(frame.clone());
-            }
-            Transmit::Close => {}
+        if let Transmit::Text(text) = message {
+            self.channel.push(framing::message(self.framing, text));
         }
     }
 
@@ -129,9 +150,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Wire for WebSocket<S> {
     }
 
     fn close(&mut self, code: CloseCode) {
+        let mut socket_code = code;
+        if let Some(frame) = framing::closing(self.framing, code) {
+            self.channel.push(frame);
+            socket_code = CloseCode::Normal;
+        }
         let frame = CloseFrame {
-            code: code.into(),
-            reason: Utf8Bytes::default(),
+            code: socket_code.into(),
+            reason: Utf8Bytes::from_static(socket_code.reason()),
         };
         self.channel.take_all();
         let mut nobody = Context::from_waker(Waker::noop());
@@ -140,8 +166,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Wire for WebSocket<S> {
             .close(&mut self.channel.with(&mut nobody), Some(frame));
         self.leaving = match code {
             _ if closed.is_err() => Leaving::Send,
-            CloseCode::Normal | CloseCode::TooMuch | CloseCode::TryAgainLater => Leaving::Hear,
-            CloseCode::Protocol | CloseCode::Invalid | CloseCode::TooLong => Leaving::Drain,
+            code if code.ends_session() => Leaving::Hear,
+            _ => Leaving::Drain,
         };
     }
 
@@ -189,7 +215,11 @@ mod tests {
     async fn pair(size: usize) -> (WebSocket<DuplexStream>, WebSocketStream<DuplexStream>) {
         let (server, client) = tokio::io::duplex(size);
         let client = WebSocketStream::from_raw_socket(client, Role::Client, None).await;
-        (WebSocket::new(server, Bytes::new(), 1 << 20), client)
+        let framing = Framing::WebSocket;
+        (
+            WebSocket::new(server, Bytes::new(), framing, 1 << 20),
+            client,
+        )
     }
 
     /// Hears and sends until something has arrived.
