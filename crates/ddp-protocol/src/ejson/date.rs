@@ -58,8 +58,8 @@ impl Date {
 
 fn parse_iso(text: &str) -> Option<i64> {
     let (date, time) = text.split_once('T').unwrap_or((text, "00:00Z"));
-    let mut parts = date.split('-');
-    let year = digits(parts.next()?, 4)?;
+    let (year, rest) = split_year(date)?;
+    let mut parts = rest.split('-').skip(1);
     let month = parts.next().map_or(Some(1), |part| digits(part, 2))?;
     let day = parts.next().map_or(Some(1), |part| digits(part, 2))?;
     if parts.next().is_some() || !(1..=12).contains(&month) || !(1..=31).contains(&day) {
@@ -67,6 +67,20 @@ fn parse_iso(text: &str) -> Option<i64> {
     }
     let (clock, offset) = split_zone(time)?;
     Some(days_from_civil(year, month, day) * MILLIS_PER_DAY + parse_clock(clock)? - offset)
+}
+
+/// Parts the year, of four digits or a sign and six, from what follows.
+fn split_year(date: &str) -> Option<(i64, &str)> {
+    let (sign, len) = match date.as_bytes().first()? {
+        b'+' => (1, 6),
+        b'-' => (-1, 6),
+        _ => (1, 4),
+    };
+    let unsigned = date.strip_prefix(['+', '-']).unwrap_or(date);
+    let (year, rest) = unsigned.split_at_checked(len)?;
+    let year = sign * digits(year, len)?;
+    let negative_zero = sign < 0 && year == 0;
+    (!negative_zero && (rest.is_empty() || rest.starts_with('-'))).then_some((year, rest))
 }
 
 /// Parts `12:00:00+01:00` into the clock and the zone's offset in milliseconds.
@@ -78,7 +92,11 @@ fn split_zone(time: &str) -> Option<(&str, i64)> {
         return Some((time, 0));
     };
     let (hours, minutes) = time[at + 1..].split_once(':')?;
-    let offset = (digits(hours, 2)? * 60 + digits(minutes, 2)?) * 60_000;
+    let (hours, minutes) = (digits(hours, 2)?, digits(minutes, 2)?);
+    if hours > 23 || minutes > 59 {
+        return None;
+    }
+    let offset = (hours * 60 + minutes) * 60_000;
     Some((
         &time[..at],
         if time[at..].starts_with('-') {
@@ -97,7 +115,8 @@ fn parse_clock(clock: &str) -> Option<i64> {
         None => (0, 0),
         Some(seconds) => parse_seconds(seconds)?,
     };
-    let valid = hour <= 24 && minute < 60 && second < 60 && parts.next().is_none();
+    let midnight = hour == 24 && (minute, second, milli) == (0, 0, 0);
+    let valid = (hour < 24 || midnight) && minute < 60 && second < 60 && parts.next().is_none();
     valid.then_some(((hour * 60 + minute) * 60 + second) * 1000 + milli)
 }
 
@@ -161,6 +180,25 @@ mod tests {
     }
 
     #[test]
+    fn years_may_have_a_sign_and_six_digits() {
+        for (text, millis) in [
+            ("+012020-01-01", 317_147_356_800_000),
+            ("-000001-01-01", -62_198_755_200_000),
+            ("+275760-09-13T00:00:00.000Z", MAX_MILLIS),
+            ("-271821-04-20", -MAX_MILLIS),
+        ] {
+            assert_eq!(Date::from_iso_string(text).millis(), Some(millis), "{text}");
+        }
+    }
+
+    #[test]
+    fn days_that_a_month_does_not_have_are_of_the_next() {
+        let millis = |text| Date::from_iso_string(text).millis();
+        assert_eq!(millis("2020-02-30"), millis("2020-03-01"));
+        assert_eq!(millis("2020-01-01T24:00Z"), millis("2020-01-02"));
+    }
+
+    #[test]
     fn short_forms_and_zones_are_read() {
         assert_eq!(Date::from_iso_string("1970").millis(), Some(0));
         assert_eq!(
@@ -184,6 +222,14 @@ mod tests {
             "",
             "1970-13-01",
             "1970-01-01T25:00Z",
+            "1970-01-01T24:01Z",
+            "1970-01-01T10:00+24:00",
+            "1970-01-01T10:00+01:60",
+            "-000000-01-01",
+            "++012020",
+            "19700-01-01",
+            "+01970",
+            "+275760-09-14",
             "1970-01-01T00:00:0Z",
             "T",
             "é",

@@ -83,11 +83,11 @@ impl Reader<'_> {
     }
 
     fn object(&mut self) -> Result<Value, SyntaxError> {
-        let mut fields = Fields::new();
         self.skip_whitespace();
         if self.take(b'}') {
-            return Ok(Value::Object(fields));
+            return Ok(Value::Object(Fields::new()));
         }
+        let mut fields = Fields::with_capacity(self.expected_keys());
         loop {
             self.skip_whitespace();
             let key = self.string()?;
@@ -102,6 +102,12 @@ impl Reader<'_> {
             }
             self.expect(b',')?;
         }
+    }
+
+    /// The outermost object is a message of DDP more often than not, and soon gone; what is inside
+    /// may be kept, and takes no more room than it needs.
+    fn expected_keys(&self) -> usize {
+        if self.depth == 1 { 5 } else { 1 }
     }
 
     fn array(&mut self) -> Result<Value, SyntaxError> {
