@@ -19,10 +19,10 @@ const clients = [
 for (const { name, library, options = {}, refused = { error: 403, reason: 'Access denied' } } of clients) {
   describe(name, () => {
     let service, own, client;
-    const connect = () => Foreign.connect(library, service.url, ['tasks', 'things'], options);
+    const connect = () => Foreign.connect(library, service.url, ['tasks', 'things', 'users'], options);
 
     before(async () => {
-      service = await Service.start();
+      service = await Service.start({ ACCOUNTS: '1' });
       own = await service.connect();
       client = await connect();
     });
@@ -73,12 +73,34 @@ for (const { name, library, options = {}, refused = { error: 403, reason: 'Acces
       assert.deepEqual(await refusal(client.subscribe('errors')).then(shown), refused);
     });
 
+    it('logs in with a password, and with a token on another connection', async () => {
+      // As a username; some libraries take what has an @ for an address.
+      await own.call('createUser', { username: library, password: 'p4ss wörd' });
+      const [first, second] = [await connect(), await connect()];
+      try {
+        assert.equal((await refusal(first.login(library, 'wrong'))).error, 403);
+        const { id, token } = await first.login(library, 'p4ss wörd');
+        assert.equal((await first.call('whoami')).userId, id);
+        assert.match(token, /^[\w-]{43}$/);
+
+        assert.equal((await second.call('whoami')).userId, null);
+        assert.equal((await second.resume(token)).id, id);
+        assert.equal((await second.call('whoami')).userId, id);
+        await until(() => second.collection('users').get(id)?.username === library, 'the user\'s own document');
+      } finally {
+        await first.close();
+        await second.close();
+      }
+    });
+
     for (const [how, signal] of [['in good order', 'SIGINT'], ['by a crash', 'SIGKILL']]) {
       it(`survives that the server ends ${how} and starts again`, async () => {
         const survivor = await connect();
         try {
           await survivor.subscribe('tasks');
           await service.restart(signal);
+          // Some notice only by sending that the connection is lost; what they send then is lost, too.
+          survivor.call('nothing').catch(() => {});
           await survivor.connected(2);
           own = await service.connect();
           const id = await own.call('insertTask', 'after');

@@ -33,7 +33,7 @@ export class Service {
   async start() {
     this.child = spawn(binary, ['--port', this.port], {
       env: { PATH: process.env.PATH, RUST_LOG: process.env.RUST_LOG ?? 'error', ...this.env },
-      stdio: ['ignore', 'inherit', 'inherit'],
+      stdio: ['ignore', 'ignore', 'inherit'],
     });
     const failed = once(this.child, 'error').then(([error]) => Promise.reject(error));
     const ended = new Promise((_, reject) => {

@@ -22,7 +22,9 @@ export async function open({ url, follow, options, connected, put, drop }) {
   }
   const answered = (start) =>
     new Promise((resolve, reject) => start((error, result) => (error ? reject(error) : resolve(result))));
-  const identity = () => ({ id: Meteor._userIdSaved, token: Meteor.getAuthToken() });
+  // The library keeps to itself who has logged in.
+  let identity;
+  Meteor.ddp.on('result', ({ result }) => (identity = result?.token ? { id: result.id, token: result.token } : identity));
   const handles = new Map();
   return {
     call: (name, ...params) => answered((done) => Meteor.call(name, ...params, done)),
@@ -40,7 +42,7 @@ export async function open({ url, follow, options, connected, put, drop }) {
     unsubscribe: async (id) => handles.get(id).stop(),
     login: async (username, password) => {
       await answered((done) => Meteor.loginWithPassword(username, password, done));
-      return identity();
+      return identity;
     },
     resume: async (token) => {
       const loggedIn = new Promise((resolve, reject) => {
@@ -49,7 +51,7 @@ export async function open({ url, follow, options, connected, put, drop }) {
       });
       Meteor._loginWithToken(token);
       await loggedIn;
-      return identity();
+      return identity;
     },
   };
 }

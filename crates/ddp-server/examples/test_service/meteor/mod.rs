@@ -30,7 +30,14 @@ pub(super) fn serve(mut builder: Builder) -> Server {
     ] {
         builder = offer(builder);
     }
-    let builder = overlapping::offer(builder, &running);
+    let builder = overlapping::offer(offer_server_to_server(builder), &running);
     let server = runtime::offer(builder, &running).build();
     running.get_or_init(|| server).clone()
+}
+
+/// What `livedata_tests.js` itself offers to those who connect as servers do.
+fn offer_server_to_server(builder: Builder) -> Builder {
+    builder.method("s2s", |_, (text,): (String,)| async move {
+        Ok(format!("s2s {text}"))
+    })
 }

@@ -69,9 +69,12 @@ fn misbehave(sub: &Subscription, options: &Fields) -> Result<(), Error> {
     Ok(())
 }
 
+/// Whether an option is what JavaScript takes for true: Meteor's tests write `{normal: 1}`.
 fn is_set(options: &Fields, option: &str) -> bool {
-    options
-        .get(option)
-        .and_then(Value::as_bool)
-        .unwrap_or_default()
+    match options.get(option) {
+        None | Some(Value::Null | Value::Bool(false)) => false,
+        Some(Value::Number(number)) => *number != 0.0 && !number.is_nan(),
+        Some(Value::String(text)) => !text.is_empty(),
+        Some(_) => true,
+    }
 }
