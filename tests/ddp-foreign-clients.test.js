@@ -14,12 +14,17 @@ const clients = [
   { name: '@meteorrn/core', library: 'meteorrn' },
   { name: 'asteroid', library: 'asteroid' },
   { name: 'python-meteor', library: 'python', refused: { reason: 'Access denied' } },
+  ...['websocket', 'xhr-streaming', 'xhr-polling', 'eventsource'].map((transport) => ({
+    name: `sockjs-client by ${transport}`,
+    library: 'simpleddp',
+    options: { transport },
+  })),
 ];
 
 for (const { name, library, options = {}, refused = { error: 403, reason: 'Access denied' } } of clients) {
   describe(name, () => {
     let service, own, client;
-    const connect = () => Foreign.connect(library, service.url, ['tasks', 'things', 'users'], options);
+    const connect = () => Foreign.connect(library, options.transport ? service.sockjs : service.url, ['tasks', 'things', 'users'], options);
 
     before(async () => {
       service = await Service.start({ ACCOUNTS: '1' });
