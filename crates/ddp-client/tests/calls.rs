@@ -75,6 +75,22 @@ async fn a_call_that_is_not_answered_in_time_fails_alone() {
 }
 
 #[tokio::test]
+async fn what_is_called_after_a_wait_call_runs_after_it() {
+    let (world, _running) = World::with_server().await;
+    let client = world.client().await;
+    let hold = client.call_with::<()>("hold", (), CallOptions::new().wait());
+    let note = client.call::<()>("note", ());
+    let release = async {
+        let other = world.client().await;
+        call::<()>(&other, "release", ()).await.unwrap();
+    };
+    let all = futures_util::future::join3(hold, note, release);
+    let (held, noted, ()) = soon("all", all).await;
+    assert!(held.is_ok() && noted.is_ok());
+    assert_eq!(world.ended.try_iter().collect::<Vec<_>>(), ["hold", "note"]);
+}
+
+#[tokio::test]
 async fn calls_wait_for_a_connection_until_their_deadline() {
     let (world, running) = World::with_server().await;
     running.stop().await;

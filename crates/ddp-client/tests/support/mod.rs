@@ -13,6 +13,7 @@ use ddp_client::ejson::Value;
 use ddp_client::{BackoffPolicy, Builder, Client};
 use ddp_server::{Error, MethodContext, Publication, Server, Subscription, fields, live, object};
 use tokio::net::TcpListener;
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -35,6 +36,10 @@ pub(crate) struct World {
     /// Every login that was tried.
     pub(crate) logins: mpsc::Receiver<Value>,
     login_tried: mpsc::Sender<Value>,
+    /// The methods `hold`, which ends after a `release`, and `note`, as they end.
+    pub(crate) ended: mpsc::Receiver<&'static str>,
+    method_ended: mpsc::Sender<&'static str>,
+    released: Arc<Notify>,
     /// Whether tokens are taken.
     pub(crate) takes_tokens: Arc<AtomicBool>,
 }
@@ -45,6 +50,7 @@ impl World {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (tasks, tasks_view) = live::collection("tasks");
         let (login_tried, logins) = mpsc::channel();
+        let (method_ended, ended) = mpsc::channel();
         let world = Self {
             tasks: Arc::new(tasks),
             tasks_view,
@@ -52,6 +58,9 @@ impl World {
             runs: Arc::default(),
             logins,
             login_tried,
+            ended,
+            method_ended,
+            released: Arc::default(),
             takes_tokens: Arc::new(AtomicBool::new(true)),
         };
         let running = Running::start(world.server(), listener);
@@ -80,22 +89,16 @@ impl World {
     }
 
     fn server(&self) -> Server {
-        let (tasks, view) = (Arc::clone(&self.tasks), self.tasks_view.clone());
-        let runs = Arc::clone(&self.runs);
-        Server::builder()
-            .method("add", |_, (a, b): (f64, f64)| async move { Ok(a + b) })
-            .method("nothing", |_, (): ()| async { Ok(()) })
-            .method("large", |_, (size,): (usize,)| async move {
-                Ok("x".repeat(size))
-            })
-            .method("never", |context: MethodContext, (): ()| {
-                context.unblock();
-                pending::<Result<(), Error>>()
-            })
-            .method("fail", |_, (): ()| async {
-                let error = Error::new("my-code", "My reason");
-                Err::<(), _>(error.details(object! { "some": "details" }))
-            })
+        let builder = Server::builder();
+        let builder = self.writing(self.holding(answering(builder)));
+        let builder = builder.method("login", self.login());
+        self.publishing(builder).build()
+    }
+
+    /// Methods that touch what outlives the server.
+    fn writing(&self, builder: ddp_server::Builder) -> ddp_server::Builder {
+        let (tasks, runs) = (Arc::clone(&self.tasks), Arc::clone(&self.runs));
+        builder
             .method("count", move |_, (id, to): (String, u32)| {
                 for n in 1..=to {
                     tasks.set(&id, fields! { "n": n });
@@ -111,8 +114,35 @@ impl World {
                     Ok(before + 1)
                 }
             })
-            .method("login", self.login())
-            .method("logout", |_, (): ()| async { Ok(()) })
+    }
+
+    /// Methods that tell in which order they end.
+    fn holding(&self, builder: ddp_server::Builder) -> ddp_server::Builder {
+        let (held, noted) = (self.method_ended.clone(), self.method_ended.clone());
+        let (waits, releases) = (Arc::clone(&self.released), Arc::clone(&self.released));
+        builder
+            .method("hold", move |context: MethodContext, (): ()| {
+                context.unblock();
+                let (held, waits) = (held.clone(), Arc::clone(&waits));
+                async move {
+                    waits.notified().await;
+                    held.send("hold").unwrap();
+                    Ok(())
+                }
+            })
+            .method("release", move |_, (): ()| {
+                releases.notify_one();
+                async { Ok(()) }
+            })
+            .method("note", move |_, (): ()| {
+                noted.send("note").unwrap();
+                async { Ok(()) }
+            })
+    }
+
+    fn publishing(&self, builder: ddp_server::Builder) -> ddp_server::Builder {
+        let view = self.tasks_view.clone();
+        builder
             .publish("tasks", move |_: Subscription, (): ()| {
                 let all = view.find();
                 async { Ok(all) }
@@ -128,7 +158,6 @@ impl World {
                 sub.stop();
                 Ok(Publication::manual())
             })
-            .build()
     }
 
     fn login(
@@ -154,6 +183,25 @@ impl World {
             })
         }
     }
+}
+
+/// Methods that only answer, or not even that.
+fn answering(builder: ddp_server::Builder) -> ddp_server::Builder {
+    builder
+        .method("add", |_, (a, b): (f64, f64)| async move { Ok(a + b) })
+        .method("nothing", |_, (): ()| async { Ok(()) })
+        .method("logout", |_, (): ()| async { Ok(()) })
+        .method("large", |_, (size,): (usize,)| async move {
+            Ok("x".repeat(size))
+        })
+        .method("never", |context: MethodContext, (): ()| {
+            context.unblock();
+            pending::<Result<(), Error>>()
+        })
+        .method("fail", |_, (): ()| async {
+            let error = Error::new("my-code", "My reason");
+            Err::<(), _>(error.details(object! { "some": "details" }))
+        })
 }
 
 /// A server that runs until it is stopped.
