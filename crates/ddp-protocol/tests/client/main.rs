@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod calls;
+mod chance;
 mod limits;
 mod logins;
 mod reconnects;

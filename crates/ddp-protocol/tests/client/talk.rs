@@ -1,5 +1,7 @@
 //! A client, and a server made of strings.
 
+use ddp_protocol::ejson::Value;
+use ddp_protocol::json;
 use std::time::{Duration, Instant};
 
 use ddp_protocol::client::{
@@ -35,6 +37,29 @@ impl Talk {
         let said = self.says();
         self.hears(r#"{"msg":"connected","session":"S"}"#);
         said
+    }
+
+    /// Opens a connection to a server that answers all it is asked at once.
+    pub(crate) fn connects_and_answers(&mut self) {
+        for frame in self.connects() {
+            self.answers(&frame);
+        }
+    }
+
+    /// The server answers a message as a server does that publishes nothing.
+    pub(crate) fn answers(&mut self, frame: &str) {
+        let message = json::parse(frame).unwrap();
+        let text = |key| message.get(key).and_then(Value::as_str).unwrap_or_default();
+        let id = text("id");
+        match text("msg") {
+            "method" => {
+                self.hears(&format!(r#"{{"msg":"updated","methods":["{id}"]}}"#));
+                self.hears(&format!(r#"{{"msg":"result","id":"{id}"}}"#));
+            }
+            "sub" => self.hears(&ready(id)),
+            "unsub" => self.hears(&format!(r#"{{"msg":"nosub","id":"{id}"}}"#)),
+            _ => {}
+        }
     }
 
     pub(crate) fn reconnects(&mut self) -> Vec<String> {
