@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { Foreign } from './support/foreign.js';
+import { Raw } from './support/raw.js';
 import { Service } from './support/service.js';
 import { until } from './support/until.js';
 
@@ -118,6 +119,25 @@ for (const { name, library, options = {}, refused = { error: 403, reason: 'Acces
     }
   });
 }
+
+describe('clients that have nothing to say', () => {
+  it('answer pings as long as one that is mute is given up', async () => {
+    const service = await Service.start({ HB: '200,2000' });
+    const open = [];
+    try {
+      for (const { library, options } of clients) open.push(await Foreign.connect(library, options?.transport ? service.sockjs : service.url, [], options));
+      const mute = await Raw.connect(service.url);
+      assert.equal((await mute.closed).code, 1000);
+      for (const client of open) {
+        assert.equal(await client.call('add', 1, 2), 3);
+        assert.equal(client.connections.length, 1);
+      }
+    } finally {
+      await Promise.all(open.map((client) => client.close()));
+      await service.close();
+    }
+  });
+});
 
 describe('ddp, which negotiates the version', () => {
   let service;

@@ -136,6 +136,16 @@ describe('hostile clients', () => {
       });
     }
 
+    const wrongArguments = [['add', 1], ['add', '1', 2], ['add'], ['exception'], ['exception', 'server', { intended: 'yes' }], ['ledger/transfer', 'w'],
+      ['unblockedMethod'], ['livedata/setup', 5], ['slow', 'x', 5], ['randomIds', -1], ['randomIds', 1e9], ['fenced', 'x'], ['touchTask'], ['pubAdded'], ['/ledger/insertAsync']];
+    for (const [method, ...params] of wrongArguments) {
+      it(`takes ${JSON.stringify(params)} for no arguments of ${method}`, async () => {
+        const [updated, { error }] = await raw.answers({ msg: 'method', id: 'x', method, params });
+        assert.deepEqual(updated, { msg: 'updated', methods: ['x'] });
+        assert.deepEqual(error, { isClientSafe: true, error: 400, reason: 'Match failed', message: 'Match failed [400]', errorType: 'Meteor.Error' });
+      });
+    }
+
     it('refuses EJSON that is none', async () => {
       const wrong = [{ $type: 'nosuch', $value: 1 }, { $binary: 5 }, { $binary: '===' }, { $regexp: '(', $flags: '' }, { $regexp: 'a', $flags: 5 }, { $type: 'oid', $value: 'zz' }];
       for (const value of wrong) {

@@ -2,7 +2,10 @@ use std::sync::Arc;
 
 use ddp_server::ejson::{Fields, Value};
 use ddp_server::live::{Writer, collection};
-use ddp_server::{Builder, fields};
+use ddp_server::{Builder, Error, fields};
+
+/// How many ids one call may ask for.
+const MOST_IDS: u32 = 10_000;
 
 /// A live collection that methods write, with ids that the caller's seed decides.
 pub(super) fn offer(builder: Builder) -> Builder {
@@ -61,6 +64,9 @@ fn update(tasks: &Writer, id: &str, edit: impl FnOnce(&mut Fields)) -> u32 {
 fn offer_random(builder: Builder) -> Builder {
     builder
         .method("randomIds", |ctx, (n,): (u32,)| async move {
+            if n > MOST_IDS {
+                return Err(Error::match_failed());
+            }
             let mut random = ctx.random();
             let ids = (0..n).map(|_| random.collection("tasks").id());
             Ok(ids.collect::<Vec<_>>())
