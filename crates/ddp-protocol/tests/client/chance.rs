@@ -105,7 +105,7 @@ proptest! {
                         assert_eq!(before, change.before);
                     }
                     Event::CallFinished { call, .. } => {
-                        assert_eq!(finished.insert(call, ()), None, "{} ended twice", call);
+                        assert_eq!(finished.insert(call, ()), None, "{call} ended twice");
                     }
                     _ => {}
                 }
