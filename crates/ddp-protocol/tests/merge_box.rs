@@ -1,225 +1,337 @@
-//! The merge box against a model that is too simple to be wrong.
+//! What clients hear of documents that several subscriptions have, as short scripts: see
+//! `support/script.rs`. The cases are those of `packages/ddp-server/session_view_tests.js`, and a
+//! few more.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod support;
 
-use ddp_protocol::DocumentId;
-use ddp_protocol::ejson::{Fields, Value};
-use ddp_protocol::merge_box::{MergeBox, SubscriptionKey};
-use ddp_protocol::message::DataMessage;
-use proptest::prelude::*;
+use ddp_protocol::merge_box::Strategy;
+use support::script::check;
 
-#[derive(Debug, Clone)]
-enum Step {
-    Add {
-        sub: u64,
-        doc: usize,
-        fields: Vec<(usize, i32)>,
-    },
-    Change {
-        sub: u64,
-        doc: usize,
-        fields: Vec<(usize, i32)>,
-        cleared: Vec<usize>,
-    },
-    Remove {
-        sub: u64,
-        doc: usize,
-    },
-    RemoveSubscription {
-        sub: u64,
-    },
+fn merged(script: &str) {
+    check(Strategy::ServerMerge, script);
 }
 
-const DOCS: [&str; 3] = ["a", "b", "c"];
-const KEYS: [&str; 4] = ["v", "w", "x", "_id"];
-
-proptest! {
-    #![proptest_config(ProptestConfig {
-        cases: 2000,
-        failure_persistence: None,
-        ..Default::default()
-    })]
-
-    #[test]
-    fn clients_see_what_the_model_says(steps in prop::collection::vec(step(), 0..40)) {
-        let mut merge_box = MergeBox::default();
-        let mut model = Model::default();
-        let mut client = Client::default();
-        for step in steps {
-            let before = model.view();
-            let messages = apply(&mut merge_box, &mut model, &step);
-            let expected = model.view();
-            prop_assert_eq!(messages.is_empty(), before == expected, "{:?}", step);
-            for message in messages {
-                client.hear(message)?;
-            }
-            prop_assert_eq!(&client.0, &expected, "{:?}", step);
-        }
-        prop_assert_eq!(merge_box.len(), client.0.len());
-    }
+#[test]
+fn a_document_comes_and_goes_with_its_only_subscription() {
+    merged(
+        "A + d
+         > added d
+         A - d
+         > removed d",
+    );
 }
 
-fn step() -> impl Strategy<Value = Step> {
-    let fields = || prop::collection::vec((0..KEYS.len(), 0..3), 0..4);
-    let (sub, doc) = (0..3u64, 0..DOCS.len());
-    prop_oneof![
-        3 => (sub.clone(), doc.clone(), fields())
-            .prop_map(|(sub, doc, fields)| Step::Add { sub, doc, fields }),
-        4 => (sub.clone(), doc.clone(), fields(), prop::collection::vec(0..KEYS.len(), 0..3))
-            .prop_map(|(sub, doc, fields, cleared)| Step::Change { sub, doc, fields, cleared }),
-        1 => (sub.clone(), doc).prop_map(|(sub, doc)| Step::Remove { sub, doc }),
-        1 => sub.prop_map(|sub| Step::RemoveSubscription { sub }),
-    ]
+#[test]
+fn a_document_stays_until_the_last_subscription_lets_go_of_it() {
+    merged(
+        "A + d
+         > added d
+         B + d
+         A - d
+         B - d
+         > removed d",
+    );
 }
 
-fn apply(merge_box: &mut MergeBox, model: &mut Model, step: &Step) -> Vec<DataMessage> {
-    let named = |doc: usize| DocumentId::from(DOCS[doc]);
-    match step {
-        Step::Add { sub, doc, fields } => {
-            let fields = to_fields(fields);
-            model.add(*sub, *doc, &fields);
-            let message = merge_box.added(SubscriptionKey(*sub), "c", &named(*doc), fields);
-            message.into_iter().collect()
-        }
-        Step::Change {
-            sub,
-            doc,
-            fields,
-            cleared,
-        } => {
-            let fields = to_fields(fields);
-            let cleared: Vec<_> = cleared.iter().map(|key| KEYS[*key].to_owned()).collect();
-            let known = model.change(*sub, *doc, &fields, &cleared);
-            let key = SubscriptionKey(*sub);
-            let message = merge_box.changed(key, "c", &named(*doc), &fields, &cleared);
-            assert_eq!(message.is_ok(), known);
-            message.ok().flatten().into_iter().collect()
-        }
-        Step::Remove { sub, doc } => {
-            let known = model.remove(*sub, *doc);
-            let message = merge_box.removed(SubscriptionKey(*sub), "c", &named(*doc));
-            assert_eq!(message.is_ok(), known);
-            message.ok().flatten().into_iter().collect()
-        }
-        Step::RemoveSubscription { sub } => {
-            for doc in 0..DOCS.len() {
-                model.remove(*sub, doc);
-            }
-            merge_box.remove_subscription(SubscriptionKey(*sub))
-        }
-    }
+#[test]
+fn a_document_can_come_again() {
+    merged(
+        "A + d x=1
+         > added d x=1
+         A - d
+         > removed d
+         A + d x=1
+         > added d x=1",
+    );
 }
 
-fn to_fields(fields: &[(usize, i32)]) -> Fields {
-    fields
-        .iter()
-        .map(|(key, value)| (KEYS[*key].to_owned(), Value::from(*value)))
-        .collect()
+#[test]
+fn a_field_that_appears_and_goes() {
+    merged(
+        "A + d
+         > added d
+         A ~ d x=1
+         > changed d x=1
+         A ~ d -x
+         > changed d -x
+         A ~ d -x
+         A - d
+         > removed d",
+    );
 }
 
-/// Documents as clients see them.
-type View = BTreeMap<String, Fields>;
-
-/// Who has which document, and who claims which value for which field, in the order of claiming.
-#[derive(Default)]
-struct Model {
-    has: BTreeSet<(u64, usize)>,
-    claims: Vec<(u64, usize, String, Value)>,
+#[test]
+fn what_is_equal_is_no_change() {
+    merged(
+        r#"A + d x=1 o={"a":1,"b":[{"c":null}]} n={"$InfNaN":0}
+         > added d x=1 o={"a":1,"b":[{"c":null}]} n={"$InfNaN":0}
+         A ~ d x=1 o={"b":[{"c":null}],"a":1} n={"$InfNaN":0}
+         A ~ d x=2 o={"a":1}
+         > changed d x=2 o={"a":1}"#,
+    );
 }
 
-impl Model {
-    fn add(&mut self, sub: u64, doc: usize, fields: &Fields) {
-        self.has.insert((sub, doc));
-        for (key, value) in fields {
-            if !self
-                .claims
-                .iter()
-                .any(|claim| (claim.0, claim.1, &claim.2) == (sub, doc, key))
-            {
-                self.claims.push((sub, doc, key.clone(), value.clone()));
-            }
-        }
-    }
-
-    fn change(&mut self, sub: u64, doc: usize, fields: &Fields, cleared: &[String]) -> bool {
-        if !self.has.contains(&(sub, doc)) {
-            return false;
-        }
-        for (key, value) in fields {
-            let own = |claim: &&mut (u64, usize, String, Value)| {
-                (claim.0, claim.1, &claim.2) == (sub, doc, key)
-            };
-            match self.claims.iter_mut().find(own) {
-                Some(claim) => claim.3 = value.clone(),
-                None => self.claims.push((sub, doc, key.clone(), value.clone())),
-            }
-        }
-        self.claims
-            .retain(|claim| (claim.0, claim.1) != (sub, doc) || !cleared.contains(&claim.2));
-        true
-    }
-
-    fn remove(&mut self, sub: u64, doc: usize) -> bool {
-        self.claims.retain(|claim| (claim.0, claim.1) != (sub, doc));
-        self.has.remove(&(sub, doc))
-    }
-
-    fn view(&self) -> View {
-        let documents = self
-            .has
-            .iter()
-            .map(|(_, doc)| (DOCS[*doc].to_owned(), Fields::new()));
-        let mut view: View = documents.collect();
-        for (_, doc, key, value) in self.claims.iter().filter(|claim| claim.2 != "_id") {
-            if let Some(fields) = view.get_mut(DOCS[*doc]) {
-                fields.entry(key.clone()).or_insert_with(|| value.clone());
-            }
-        }
-        view
-    }
+#[test]
+fn dates_and_bytes_are_compared_by_value() {
+    merged(
+        r#"A + d at={"$date":5} bytes={"$binary":"AQ=="}
+         > added d at={"$date":5} bytes={"$binary":"AQ=="}
+         A ~ d at={"$date":5} bytes={"$binary":"AQ=="}
+         A ~ d at={"$date":6}
+         > changed d at={"$date":6}"#,
+    );
 }
 
-/// A client that is strict about what it is told.
-#[derive(Default)]
-struct Client(View);
+#[test]
+fn several_fields_change_at_once_and_only_those_that_do_are_told() {
+    merged(
+        "A + d x=1 y=2 z=3
+         > added d x=1 y=2 z=3
+         A ~ d x=1 y=3 w=4 -z
+         > changed d y=3 w=4 -z",
+    );
+}
 
-impl Client {
-    fn hear(&mut self, message: DataMessage) -> Result<(), TestCaseError> {
-        match message {
-            DataMessage::Added { id, fields, .. } => {
-                prop_assert!(
-                    self.0
-                        .insert(id.to_string(), Fields::clone(&fields))
-                        .is_none(),
-                    "added twice"
-                );
-            }
-            DataMessage::Removed { id, .. } => {
-                prop_assert!(
-                    self.0.remove(id.as_wire()).is_some(),
-                    "removed what was not there"
-                );
-            }
-            DataMessage::Changed {
-                id,
-                fields,
-                cleared,
-                ..
-            } => {
-                let document = self.0.get_mut(id.as_wire());
-                let Some(document) = document else {
-                    return Err(TestCaseError::fail("unknown"));
-                };
-                for key in cleared {
-                    prop_assert!(!fields.contains_key(&key), "set and cleared");
-                    document.shift_remove(&key);
-                }
-                for (key, value) in fields {
-                    let old = document.insert(key, value.clone());
-                    prop_assert_ne!(old, Some(value), "changed to what it was");
-                }
-            }
-        }
-        Ok(())
-    }
+#[test]
+fn a_second_subscription_brings_its_own_fields() {
+    merged(
+        "A + d x=1
+         > added d x=1
+         B + d x=1 y=2
+         > changed d y=2
+         A - d
+         B - d
+         > removed d",
+    );
+}
+
+#[test]
+fn fields_of_a_subscription_go_with_it() {
+    merged(
+        "A + d x=1
+         > added d x=1
+         B + d y=2
+         > changed d y=2
+         A - d
+         > changed d -x
+         B - d
+         > removed d",
+    );
+}
+
+#[test]
+fn the_first_value_of_a_field_is_seen_until_it_goes() {
+    merged(
+        "A + d x=a
+         > added d x=\"a\"
+         B + d x=b
+         A - d
+         > changed d x=\"b\"
+         B - d
+         > removed d",
+    );
+}
+
+#[test]
+fn who_came_later_is_not_seen() {
+    merged(
+        "A + d x=1
+         > added d x=1
+         B + d x=2
+         B ~ d x=3
+         A ~ d x=4
+         > changed d x=4
+         B - d
+         A - d
+         > removed d",
+    );
+}
+
+#[test]
+fn clearing_what_is_seen_shows_what_is_below() {
+    merged(
+        "A + d x=1
+         > added d x=1
+         B + d x=2
+         A ~ d -x
+         > changed d x=2
+         B ~ d -x
+         > changed d -x",
+    );
+}
+
+#[test]
+fn clearing_what_is_not_seen_is_not_seen() {
+    merged(
+        "A + d x=1
+         > added d x=1
+         B + d x=2
+         B ~ d -x
+         A ~ d -x
+         > changed d -x",
+    );
+}
+
+#[test]
+fn clearing_shows_nothing_new_where_both_said_the_same() {
+    merged(
+        "A + d x=1
+         > added d x=1
+         B + d x=1
+         A ~ d -x
+         A ~ d x=1
+         B ~ d -x
+         A ~ d -x
+         > changed d -x",
+    );
+}
+
+#[test]
+fn who_sets_a_field_again_comes_last() {
+    merged(
+        "A + d x=1
+         > added d x=1
+         B + d x=2
+         A ~ d -x
+         > changed d x=2
+         A ~ d x=3
+         B ~ d x=4
+         > changed d x=4
+         B ~ d -x
+         > changed d x=3",
+    );
+}
+
+#[test]
+fn who_changes_a_field_keeps_its_place() {
+    merged(
+        "A + d x=1
+         > added d x=1
+         B + d x=2
+         C + d x=3
+         A ~ d x=2
+         > changed d x=2
+         A - d
+         B - d
+         > changed d x=3
+         C - d
+         > removed d",
+    );
+}
+
+#[test]
+fn each_field_has_its_own_order() {
+    merged(
+        "A + d x=1
+         > added d x=1
+         B + d y=2
+         > changed d y=2
+         A ~ d y=1
+         B ~ d x=2
+         A .
+         > changed d x=2
+         B .
+         > removed d",
+    );
+}
+
+#[test]
+fn documents_of_one_subscription_are_taken_back_in_their_order() {
+    merged(
+        "A + z
+         > added z
+         A + b x=1
+         > added b x=1
+         A + y
+         > added y
+         B + b x=2
+         A + a
+         > added a
+         A .
+         > removed z
+         > changed b x=2
+         > removed y
+         > removed a
+         B .
+         > removed b",
+    );
+}
+
+#[test]
+fn only_what_was_added_can_be_changed_or_removed() {
+    merged(
+        "A ~ d x=1
+         > the subscription has not added this document
+         A - d
+         > the subscription has not added this document
+         A + d
+         > added d
+         B ~ d x=1
+         > the subscription has not added this document
+         B - d
+         > the subscription has not added this document
+         B + d
+         B - d
+         B ~ d x=1
+         > the subscription has not added this document",
+    );
+}
+
+#[test]
+fn what_is_added_twice_keeps_its_first_values() {
+    merged(
+        "A + d x=1
+         > added d x=1
+         A + d x=2 y=2
+         > changed d y=2
+         A ~ d x=2
+         > changed d x=2
+         A - d
+         > removed d",
+    );
+}
+
+#[test]
+fn the_id_is_not_a_field() {
+    merged(
+        "A + d _id=d x=1
+         > added d x=1
+         A ~ d _id=e
+         B + d _id=d
+         A ~ d _id=e x=2
+         > changed d x=2
+         A ~ d -_id",
+    );
+}
+
+#[test]
+fn a_field_that_is_set_and_cleared_at_once_is_cleared() {
+    merged(
+        "A + d x=1
+         > added d x=1
+         A ~ d x=2 -x -x
+         > changed d -x
+         A ~ d x=2 -x",
+    );
+}
+
+#[test]
+fn after_several_have_had_it_one_can_have_it_alone() {
+    merged(
+        "A + d x=1 y=1
+         > added d x=1 y=1
+         B + d x=2 z=2
+         > changed d z=2
+         A .
+         > changed d x=2 -y
+         B ~ d x=2 z=3
+         > changed d z=3
+         C + d x=5
+         B ~ d -x
+         > changed d x=5
+         C .
+         > changed d -x
+         B .
+         > removed d",
+    );
 }

@@ -159,7 +159,7 @@ impl LiveChange {
         &self.kind
     }
 
-    pub(super) fn collection_name(&self) -> &Arc<str> {
+    pub(crate) fn collection_name(&self) -> &Arc<str> {
         &self.collection
     }
 }

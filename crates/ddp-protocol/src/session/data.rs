@@ -113,19 +113,17 @@ impl Session {
         if self.rerun.is_some() {
             self.hold_data(data);
         } else if self.may_send() {
-            self.outbox.push_data(data);
+            self.outbox.push_data(data, self.config.drain_bytes);
         }
     }
 
-    /// Sends what belongs together. It is taken as a whole, since no reader could be fast enough
-    /// for what is said in one moment.
+    /// Sends what belongs together, as a whole: no reader could be fast enough for what is said in
+    /// one moment.
     pub(super) fn send_batch(&mut self, batch: impl IntoIterator<Item = Data>) {
         if self.rerun.is_some() {
             batch.into_iter().for_each(|data| self.hold_data(data));
-        } else if self.may_send() {
-            batch
-                .into_iter()
-                .for_each(|data| self.outbox.push_data(data));
+        } else if self.may_send_batch() {
+            self.outbox.push_batch(batch, self.config.drain_bytes);
         }
     }
 }

@@ -264,19 +264,28 @@ impl Session {
 
     fn send(&mut self, message: &ServerMessage) {
         if self.may_send() {
-            self.outbox.push(message.to_text().into());
+            self.outbox.push(message.to_text());
         }
     }
 
     /// Whether the client reads what it is sent; if not, the session is closed. What counts is
-    /// what already waits: a client that reads is not to be dropped for a single document that is
-    /// large.
+    /// what already waits, but for the last batch: a client that reads is not to be dropped for
+    /// what is said in one moment, be it a single document that is large.
     fn may_send(&mut self) -> bool {
-        if self.close_reason().is_none() && self.outbox.bytes() > self.config.max_queued_bytes {
+        self.close_if_slow(self.outbox.bytes() - self.outbox.batch_bytes());
+        self.close_reason().is_none()
+    }
+
+    fn may_send_batch(&mut self) -> bool {
+        self.close_if_slow(self.outbox.bytes());
+        self.close_reason().is_none()
+    }
+
+    fn close_if_slow(&mut self, unread_bytes: usize) {
+        if self.close_reason().is_none() && unread_bytes > self.config.max_queued_bytes {
             self.outbox.abandon();
             self.close_with(CloseReason::SlowReader);
         }
-        self.close_reason().is_none()
     }
 
     fn close_with(&mut self, reason: CloseReason) {

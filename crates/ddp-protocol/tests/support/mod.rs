@@ -2,14 +2,20 @@
 
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+pub(crate) mod script;
+
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use ddp_protocol::merge_box::SubscriptionKey;
 use ddp_protocol::session::{CallKey, Event, Names, Origin, Session, SessionConfig, Transmit};
 
-/// Every name exists but those that begin with `no`.
-pub(crate) struct Most;
+/// Every name exists but those that begin with `no`, and so many universal publications.
+#[derive(Default)]
+pub(crate) struct Most {
+    pub(crate) universal: AtomicUsize,
+}
 
 impl Names for Most {
     fn has_method(&self, name: &str) -> bool {
@@ -19,28 +25,39 @@ impl Names for Most {
     fn has_publication(&self, name: &str) -> bool {
         !name.starts_with("no")
     }
+
+    fn universal(&self) -> usize {
+        self.universal.load(Ordering::Relaxed)
+    }
 }
 
 pub(crate) struct Talk {
     pub(crate) session: Session,
+    pub(crate) names: Arc<Most>,
     pub(crate) now: Instant,
 }
 
 impl Talk {
     pub(crate) fn new(config: SessionConfig) -> Self {
-        let now = Instant::now();
+        let (now, names) = (Instant::now(), Arc::new(Most::default()));
+        let offered = Arc::clone(&names) as Arc<dyn Names>;
         Self {
-            session: Session::new(Arc::new(config), Arc::new(Most), "S", now),
+            session: Session::new(Arc::new(config), offered, "S", now),
+            names,
             now,
         }
     }
 
     pub(crate) fn connected(config: SessionConfig) -> Self {
         let mut talk = Self::new(config);
-        talk.says(r#"{"msg":"connect","version":"1","support":["1"]}"#);
-        assert_eq!(talk.hears(), [r#"{"msg":"connected","session":"S"}"#]);
-        assert_eq!(talk.session.poll_event(), Some(Event::Connected));
+        talk.connects();
         talk
+    }
+
+    pub(crate) fn connects(&mut self) {
+        self.says(r#"{"msg":"connect","version":"1","support":["1"]}"#);
+        assert_eq!(self.hears(), [r#"{"msg":"connected","session":"S"}"#]);
+        assert_eq!(self.session.poll_event(), Some(Event::Connected));
     }
 
     pub(crate) fn says(&mut self, frame: &str) {
@@ -88,6 +105,24 @@ impl Talk {
             }) if name == expected => sub,
             other => panic!("{other:?} instead of the publication {expected}"),
         }
+    }
+
+    /// The universal publication that is to run now.
+    pub(crate) fn runs_universal(&mut self, expected: usize) -> SubscriptionKey {
+        match self.session.poll_event() {
+            Some(Event::Subscribe {
+                sub,
+                origin: Origin::Universal(number),
+                ..
+            }) if number == expected => sub,
+            other => panic!("{other:?} instead of the universal publication {expected}"),
+        }
+    }
+
+    /// A subscription that is over now.
+    pub(crate) fn stops(&mut self, expected: SubscriptionKey) {
+        let event = self.session.poll_event();
+        assert_eq!(event, Some(Event::Stopped { sub: expected }));
     }
 
     /// Lets time pass, and the session act at each moment that it asked for.
