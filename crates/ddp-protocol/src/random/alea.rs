@@ -1,3 +1,5 @@
+use crate::ejson::utf16;
+
 /// Johannes Baagøe's Alea, a generator in JavaScript's doubles (`AleaRandomGenerator.js`).
 #[derive(Debug, Clone)]
 pub(super) struct Alea {
@@ -44,7 +46,7 @@ impl Mash {
 
     fn mix(&mut self, text: &str) -> f64 {
         let mut n = self.0;
-        for unit in text.encode_utf16() {
+        for unit in utf16(text) {
             n += f64::from(unit);
             let mut h = 0.025_196_032_824_169_38 * n;
             n = to_uint32(h);
@@ -62,4 +64,16 @@ impl Mash {
 /// JavaScript's `x >>> 0` for what is not negative.
 fn to_uint32(x: f64) -> f64 {
     x.trunc() % TWO_POW_32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ejson::from_utf16;
+
+    #[test]
+    fn a_seed_is_mixed_by_the_units_that_it_has_in_javascript() {
+        let seed = from_utf16(&[0xd800, 0x78, 0xd83d, 0xde00]);
+        assert_eq!(Alea::new([seed]).next(), 0.989_205_201_622_098_7);
+    }
 }
