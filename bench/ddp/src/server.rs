@@ -19,6 +19,7 @@ impl Server {
         let program = programs.join("examples/test_service");
         let process = Command::new(program)
             .args(["--port", &port.to_string()])
+            .stdout(Stdio::null())
             .spawn()?;
         let address = ([127, 0, 0, 1], port).into();
         for _ in 0..100 {

@@ -4,10 +4,11 @@ use std::{future::Future, net::SocketAddr, pin::pin, time::Duration};
 
 use axum::{
     Extension, Json, Router,
+    body::Body,
     extract::{ConnectInfo, Request, State},
     http::StatusCode,
     response::{IntoResponse, Response},
-    routing::{any, get},
+    routing::get,
 };
 use hyper::server::conn::http1;
 use hyper_util::{
@@ -51,9 +52,7 @@ pub(crate) async fn serve(
     let router = Router::new()
         .route("/", get(welcome))
         .route("/health", get(health))
-        .route("/websocket", any(ddp))
-        .route("/websocket/", any(ddp))
-        .route("/sockjs/websocket", any(ddp))
+        .fallback(ddp)
         .with_state(control);
     let (connections, stopping) = (TaskTracker::new(), CancellationToken::new());
     let mut stopped = pin!(stopped);
@@ -98,23 +97,23 @@ async fn serve_connection(stream: TcpStream, router: Router, stopping: Cancellat
     }
 }
 
+/// DDP on all its transports, wherever there is no other page.
 async fn ddp(
     State(control): State<Control>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
-    mut request: Request,
+    request: Request,
 ) -> Response {
     if !origin::is_trusted(request.headers()) {
         return (StatusCode::FORBIDDEN, FOREIGN_PAGE).into_response();
     }
-    control
-        .api
-        .server()
-        .upgrade(&mut request, peer)
-        .map(Into::into)
+    match control.api.server().handle(request, peer).await {
+        Ok(response) => response.map(Body::new),
+        Err(_other) => StatusCode::NOT_FOUND.into_response(),
+    }
 }
 
 async fn welcome() -> &'static str {
-    "meteor-launcher\n\nDDP: /websocket\nHealth: /health\n"
+    "meteor-launcher\n\nDDP: /websocket, /sockjs\nHealth: /health\n"
 }
 
 async fn health(State(control): State<Control>) -> Response {
