@@ -179,3 +179,57 @@ async fn a_filter_that_panics_ends_only_its_own_query() {
     docs.set("mark", fields! { "n": 1 });
     assert!(heard(&mut client).await.is_empty());
 }
+
+#[tokio::test]
+async fn who_comes_later_gets_the_newest_version() {
+    let (docs, view) = live::collection("docs");
+    docs.set("a", fields! { "n": 1, "secret": 1 });
+    docs.set("b", fields! { "n": 1 });
+    let running = publishing(view, |view| view.find().exclude(["secret"])).await;
+    let mut first = running.connected().await;
+    first.subscribe("docs").await;
+    docs.set("a", fields! { "n": 2, "secret": 1 });
+    docs.set("c", fields! { "n": 3 });
+    assert!(docs.remove("b"));
+    let mut second = running.connected().await;
+    let documents = second.subscribe("docs").await;
+    let seen: Vec<_> = documents[..2]
+        .iter()
+        .map(|it| (&it["id"], &it["fields"]))
+        .collect();
+    assert_eq!(
+        seen,
+        [
+            (&json!("a"), &json!({ "n": 2 })),
+            (&json!("c"), &json!({ "n": 3 }))
+        ]
+    );
+    assert_eq!(documents.len(), 3);
+}
+
+#[tokio::test]
+async fn a_method_s_writes_come_before_its_updated() {
+    let (docs, view) = live::collection("docs");
+    let all = view.clone();
+    let server = Server::builder()
+        .publish("docs", move |_, ()| {
+            let all = all.find();
+            async { Ok(all) }
+        })
+        .method("write", move |_, ()| {
+            docs.set("a", fields! { "n": 1 });
+            let count = view.len();
+            async move { Ok(count) }
+        })
+        .build();
+    let running = Running::start(server).await;
+    let mut client = running.connected().await;
+    client.subscribe("docs").await;
+    client
+        .send(&json!({ "msg": "method", "id": "m", "method": "write" }))
+        .await;
+    let heard = client.recv_until("result").await;
+    let kinds: Vec<_> = heard.iter().map(|message| message["msg"].clone()).collect();
+    assert_eq!(kinds, ["added", "updated", "result"]);
+    assert_eq!(heard[2]["result"], 1);
+}

@@ -134,6 +134,15 @@ impl Client {
     }
 
     /// The next message or the close.
+    /// Waits until the connection is closed; gives the code.
+    pub(crate) async fn next_until_closed(&mut self) -> Option<u16> {
+        loop {
+            if let Frame::Closed(code) = self.next().await {
+                return code;
+            }
+        }
+    }
+
     pub(crate) async fn next(&mut self) -> Frame {
         match soon("a message", self.0.next()).await {
             Some(Ok(Message::Text(text))) => Frame::Message(read_json(&text)),
