@@ -137,3 +137,102 @@ impl Inner {
 fn wake(woken: [Option<Waker>; ROLES.len()]) {
     woken.into_iter().flatten().for_each(Waker::wake);
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::task::Wake;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::session::{Closing, Limits, ReceiverId, ReceiverKind};
+
+    #[derive(Default)]
+    struct Alarm(AtomicBool);
+
+    impl Wake for Alarm {
+        fn wake(self: Arc<Self>) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+
+    fn session() -> (Arc<Shared>, ReceiverId) {
+        let limits = Limits {
+            heartbeat: Duration::from_secs(25),
+            heartbeat_timeout: Duration::from_secs(10),
+            disconnect_delay: Duration::from_secs(5),
+            max_queued_bytes: 1,
+        };
+        let (mut session, receiver) = Session::open(limits, ReceiverKind::Response, Instant::now());
+        session.poll_frame(receiver);
+        (Shared::new(session), receiver)
+    }
+
+    /// Whether someone who waits in this role is woken by what is done.
+    fn wakes(role: Role, shared: &Shared, act: impl FnOnce(&mut Session)) -> bool {
+        let alarm = Arc::new(Alarm::default());
+        let waker = Waker::from(Arc::clone(&alarm));
+        let mut context = Context::from_waker(&waker);
+        if let Role::Timer = role {
+            shared.poll_deadline(&mut context);
+        } else {
+            let waiting = shared.poll(role, &mut context, |_| Poll::<()>::Pending);
+            assert!(waiting.is_pending());
+        }
+        alarm.0.store(false, Ordering::Relaxed);
+        shared.with(act);
+        alarm.0.load(Ordering::Relaxed)
+    }
+
+    #[test]
+    fn who_waits_is_woken_by_what_he_waits_for() {
+        let message = || vec!["x".to_owned()];
+        let (shared, receiver) = session();
+        assert!(wakes(Role::Reader, &shared, |session| session.heard(message())));
+        assert!(wakes(Role::Sender, &shared, |session| {
+            session.poll_message();
+        }));
+        assert!(wakes(Role::Receiver, &shared, |session| {
+            session.send("x".to_owned()).unwrap();
+        }));
+        for role in [Role::Writer, Role::Drainer] {
+            shared.with(|session| {
+                let _full = session.send("x".to_owned());
+            });
+            assert!(wakes(role, &shared, |session| {
+                session.poll_frame(receiver);
+            }));
+        }
+        assert!(wakes(Role::Timer, &shared, |session| {
+            session.detach(receiver, Instant::now());
+        }));
+    }
+
+    #[test]
+    fn others_are_left_alone() {
+        let (shared, _receiver) = session();
+        shared.with(|session| session.heard(vec!["x".to_owned()]));
+        assert!(!wakes(Role::Sender, &shared, |session| {
+            session.send("x".to_owned()).unwrap();
+        }));
+        assert!(!wakes(Role::Writer, &shared, |session| session.heard(Vec::new())));
+        let (shared, _receiver) = session();
+        for role in [Role::Receiver, Role::Timer] {
+            let heard = |session: &mut Session| session.heard(Vec::new());
+            assert!(!wakes(role, &shared, heard), "{role:?}");
+        }
+    }
+
+    #[test]
+    fn the_end_wakes_everybody() {
+        for role in ROLES {
+            let (shared, _receiver) = session();
+            assert!(
+                wakes(role, &shared, |session| {
+                    session.close(Closing::new(3000, "Go away!"), Instant::now());
+                }),
+                "{role:?}"
+            );
+        }
+    }
+}

@@ -9,9 +9,9 @@ use std::time::Instant;
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use http::{Request, Response, StatusCode};
-use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::time::{Sleep, sleep_until, timeout};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
@@ -117,8 +117,8 @@ fn socket_config(config: &Config) -> WebSocketConfig {
 }
 
 /// Carries frames between a socket and a session.
-struct Pump {
-    socket: WebSocketStream<TokioIo<Upgraded>>,
+struct Pump<S> {
+    socket: WebSocketStream<S>,
     session: Arc<Shared>,
     receiver: ReceiverId,
     raw: bool,
@@ -135,7 +135,7 @@ enum Ending {
     Gone,
 }
 
-impl Pump {
+impl<S: AsyncRead + AsyncWrite + Unpin> Pump<S> {
     async fn run(&mut self, server: &Inner) -> Ending {
         let mut alarm = pin!(sleep_until(Instant::now().into()));
         let mut stopped = false;
@@ -341,3 +341,7 @@ fn short(mut reason: String) -> Utf8Bytes {
     }
     reason.into()
 }
+
+#[cfg(test)]
+#[path = "socket_tests.rs"]
+mod tests;
