@@ -1,225 +1,163 @@
-//! The merge box against a model that is too simple to be wrong.
+//! The merge box against a model that is too simple to be wrong: what subscriptions say by
+//! themselves, what they have from a live collection, and how they begin again.
+
+mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use ddp_protocol::DocumentId;
-use ddp_protocol::ejson::{Fields, Value};
-use ddp_protocol::merge_box::{MergeBox, SubscriptionKey};
+use ddp_protocol::ejson::Fields;
+use ddp_protocol::merge_box::{Delivery, LiveChange, MergeBox, SubscriptionKey};
 use ddp_protocol::message::DataMessage;
 use proptest::prelude::*;
+use support::model::{Client, Model};
+use support::said::{COLLECTION, SUBS, Said, document, fields, said, sub};
 
 #[derive(Debug, Clone)]
 enum Step {
-    Add {
-        sub: u64,
-        doc: usize,
-        fields: Vec<(usize, i32)>,
-    },
-    Change {
-        sub: u64,
-        doc: usize,
-        fields: Vec<(usize, i32)>,
-        cleared: Vec<usize>,
-    },
-    Remove {
-        sub: u64,
-        doc: usize,
-    },
-    RemoveSubscription {
-        sub: u64,
-    },
+    Say(Said),
+    /// A live collection has another version of a document, or none.
+    Write(DocumentId, Option<Fields>),
+    /// A subscription gets its documents from the live collection, too.
+    Join(SubscriptionKey),
+    /// All subscriptions begin again, and have said this much when the client is told.
+    Rerun(Vec<Said>),
 }
-
-const DOCS: [&str; 3] = ["a", "b", "c"];
-const KEYS: [&str; 4] = ["v", "w", "x", "_id"];
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: 2000,
+        cases: 1000,
         failure_persistence: None,
         ..Default::default()
     })]
 
     #[test]
     fn clients_see_what_the_model_says(steps in prop::collection::vec(step(), 0..40)) {
-        let mut merge_box = MergeBox::default();
-        let mut model = Model::default();
-        let mut client = Client::default();
+        let mut world = World::default();
         for step in steps {
-            let before = model.view();
-            let messages = apply(&mut merge_box, &mut model, &step);
-            let expected = model.view();
+            let before = world.model.seen();
+            let messages = world.take(&step);
+            let expected = world.model.seen();
             prop_assert_eq!(messages.is_empty(), before == expected, "{:?}", step);
             for message in messages {
-                client.hear(message)?;
+                world.client.hear(message)?;
             }
-            prop_assert_eq!(&client.0, &expected, "{:?}", step);
+            prop_assert_eq!(&world.client.0, &expected, "{:?}", step);
+            prop_assert_eq!(world.merge_box.len(), expected.len());
         }
-        prop_assert_eq!(merge_box.len(), client.0.len());
+        for sub in (0..SUBS).map(SubscriptionKey) {
+            world.take(&Step::Say(Said::Stopped(sub)));
+        }
+        prop_assert!(world.merge_box.is_empty());
     }
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    let fields = || prop::collection::vec((0..KEYS.len(), 0..3), 0..4);
-    let (sub, doc) = (0..3u64, 0..DOCS.len());
     prop_oneof![
-        3 => (sub.clone(), doc.clone(), fields())
-            .prop_map(|(sub, doc, fields)| Step::Add { sub, doc, fields }),
-        4 => (sub.clone(), doc.clone(), fields(), prop::collection::vec(0..KEYS.len(), 0..3))
-            .prop_map(|(sub, doc, fields, cleared)| Step::Change { sub, doc, fields, cleared }),
-        1 => (sub.clone(), doc).prop_map(|(sub, doc)| Step::Remove { sub, doc }),
-        1 => sub.prop_map(|sub| Step::RemoveSubscription { sub }),
+        6 => said().prop_map(Step::Say),
+        6 => (document(), prop::option::weighted(0.8, fields()))
+            .prop_map(|(id, fields)| Step::Write(id, fields)),
+        2 => sub().prop_map(Step::Join),
+        1 => prop::collection::vec(said(), 0..8).prop_map(Step::Rerun),
     ]
 }
 
-fn apply(merge_box: &mut MergeBox, model: &mut Model, step: &Step) -> Vec<DataMessage> {
-    let named = |doc: usize| DocumentId::from(DOCS[doc]);
-    match step {
-        Step::Add { sub, doc, fields } => {
-            let fields = to_fields(fields);
-            model.add(*sub, *doc, &fields);
-            let message = merge_box.added(SubscriptionKey(*sub), "c", &named(*doc), fields);
-            message.into_iter().collect()
-        }
-        Step::Change {
-            sub,
-            doc,
-            fields,
-            cleared,
-        } => {
-            let fields = to_fields(fields);
-            let cleared: Vec<_> = cleared.iter().map(|key| KEYS[*key].to_owned()).collect();
-            let known = model.change(*sub, *doc, &fields, &cleared);
-            let key = SubscriptionKey(*sub);
-            let message = merge_box.changed(key, "c", &named(*doc), &fields, &cleared);
-            assert_eq!(message.is_ok(), known);
-            message.ok().flatten().into_iter().collect()
-        }
-        Step::Remove { sub, doc } => {
-            let known = model.remove(*sub, *doc);
-            let message = merge_box.removed(SubscriptionKey(*sub), "c", &named(*doc));
-            assert_eq!(message.is_ok(), known);
-            message.ok().flatten().into_iter().collect()
-        }
-        Step::RemoveSubscription { sub } => {
-            for doc in 0..DOCS.len() {
-                model.remove(*sub, doc);
-            }
-            merge_box.remove_subscription(SubscriptionKey(*sub))
-        }
-    }
-}
-
-fn to_fields(fields: &[(usize, i32)]) -> Fields {
-    fields
-        .iter()
-        .map(|(key, value)| (KEYS[*key].to_owned(), Value::from(*value)))
-        .collect()
-}
-
-/// Documents as clients see them.
-type View = BTreeMap<String, Fields>;
-
-/// Who has which document, and who claims which value for which field, in the order of claiming.
 #[derive(Default)]
-struct Model {
-    has: BTreeSet<(u64, usize)>,
-    claims: Vec<(u64, usize, String, Value)>,
+struct World {
+    merge_box: MergeBox,
+    model: Model,
+    client: Client,
+    documents: BTreeMap<DocumentId, Arc<Fields>>,
+    joined: BTreeSet<SubscriptionKey>,
 }
 
-impl Model {
-    fn add(&mut self, sub: u64, doc: usize, fields: &Fields) {
-        self.has.insert((sub, doc));
-        for (key, value) in fields {
-            if !self
-                .claims
-                .iter()
-                .any(|claim| (claim.0, claim.1, &claim.2) == (sub, doc, key))
-            {
-                self.claims.push((sub, doc, key.clone(), value.clone()));
+impl World {
+    fn take(&mut self, step: &Step) -> Vec<DataMessage> {
+        match step {
+            Step::Say(said) => {
+                if let Said::Stopped(sub) = said {
+                    self.joined.remove(sub);
+                }
+                self.say(said)
             }
+            Step::Write(id, fields) => self.write(id, fields.clone()),
+            Step::Join(sub) => self.join(*sub),
+            Step::Rerun(begin) => self.rerun(begin),
         }
     }
 
-    fn change(&mut self, sub: u64, doc: usize, fields: &Fields, cleared: &[String]) -> bool {
-        if !self.has.contains(&(sub, doc)) {
-            return false;
-        }
-        for (key, value) in fields {
-            let own = |claim: &&mut (u64, usize, String, Value)| {
-                (claim.0, claim.1, &claim.2) == (sub, doc, key)
-            };
-            match self.claims.iter_mut().find(own) {
-                Some(claim) => claim.3 = value.clone(),
-                None => self.claims.push((sub, doc, key.clone(), value.clone())),
-            }
-        }
-        self.claims
-            .retain(|claim| (claim.0, claim.1) != (sub, doc) || !cleared.contains(&claim.2));
-        true
+    fn say(&mut self, said: &Said) -> Vec<DataMessage> {
+        let known = self.model.hear(said);
+        let outcome = said.to(&mut self.merge_box);
+        assert_eq!(outcome.is_ok(), known);
+        outcome.unwrap_or_default()
     }
 
-    fn remove(&mut self, sub: u64, doc: usize) -> bool {
-        self.claims.retain(|claim| (claim.0, claim.1) != (sub, doc));
-        self.has.remove(&(sub, doc))
-    }
-
-    fn view(&self) -> View {
-        let documents = self
-            .has
-            .iter()
-            .map(|(_, doc)| (DOCS[*doc].to_owned(), Fields::new()));
-        let mut view: View = documents.collect();
-        for (_, doc, key, value) in self.claims.iter().filter(|claim| claim.2 != "_id") {
-            if let Some(fields) = view.get_mut(DOCS[*doc]) {
-                fields.entry(key.clone()).or_insert_with(|| value.clone());
+    fn write(&mut self, id: &DocumentId, fields: Option<Fields>) -> Vec<DataMessage> {
+        let fields = fields.map(|mut fields| {
+            fields.shift_remove("_id");
+            Arc::new(fields)
+        });
+        let change = match (self.documents.get(id), &fields) {
+            (None, None) => None,
+            (None, Some(new)) => Some(LiveChange::added(COLLECTION, id, Arc::clone(new))),
+            (Some(_), None) => Some(LiveChange::removed(COLLECTION, id)),
+            (Some(old), Some(new)) => {
+                LiveChange::changed(COLLECTION, id, Arc::clone(old), Arc::clone(new))
             }
+        };
+        let Some(change) = change else {
+            return Vec::new();
+        };
+        match fields {
+            Some(fields) => drop(self.documents.insert(id.clone(), fields)),
+            None => drop(self.documents.remove(id)),
         }
-        view
+        let subs: Vec<_> = self.joined.iter().copied().collect();
+        let told = subs.into_iter().filter_map(|sub| self.apply(sub, &change));
+        told.collect()
     }
-}
 
-/// A client that is strict about what it is told.
-#[derive(Default)]
-struct Client(View);
+    fn join(&mut self, sub: SubscriptionKey) -> Vec<DataMessage> {
+        if !self.joined.insert(sub) {
+            return Vec::new();
+        }
+        let documents: Vec<_> = self.documents.clone().into_iter().collect();
+        let added = documents
+            .into_iter()
+            .filter_map(|(id, fields)| self.apply(sub, &LiveChange::added(COLLECTION, id, fields)));
+        added.collect()
+    }
 
-impl Client {
-    fn hear(&mut self, message: DataMessage) -> Result<(), TestCaseError> {
-        match message {
-            DataMessage::Added { id, fields, .. } => {
-                prop_assert!(
-                    self.0
-                        .insert(id.to_string(), Fields::clone(&fields))
-                        .is_none(),
-                    "added twice"
-                );
-            }
-            DataMessage::Removed { id, .. } => {
-                prop_assert!(
-                    self.0.remove(id.as_wire()).is_some(),
-                    "removed what was not there"
-                );
-            }
+    /// What happens in the live collection is for the model as if the subscription had said it.
+    fn apply(&mut self, sub: SubscriptionKey, change: &LiveChange) -> Option<DataMessage> {
+        let known = self.model.hear(&match change.message() {
+            DataMessage::Added { id, fields, .. } => Said::Added(sub, id, Fields::clone(&fields)),
             DataMessage::Changed {
                 id,
                 fields,
                 cleared,
                 ..
-            } => {
-                let document = self.0.get_mut(id.as_wire());
-                let Some(document) = document else {
-                    return Err(TestCaseError::fail("unknown"));
-                };
-                for key in cleared {
-                    prop_assert!(!fields.contains_key(&key), "set and cleared");
-                    document.shift_remove(&key);
-                }
-                for (key, value) in fields {
-                    let old = document.insert(key, value.clone());
-                    prop_assert_ne!(old, Some(value), "changed to what it was");
-                }
-            }
+            } => Said::Changed(sub, id, fields, cleared),
+            DataMessage::Removed { id, .. } => Said::Removed(sub, id),
+        });
+        let delivery = self.merge_box.apply(sub, change);
+        assert_eq!(delivery.is_ok(), known);
+        match delivery.unwrap_or(Delivery::Nothing) {
+            Delivery::Nothing => None,
+            Delivery::Shared => Some(change.message()),
+            Delivery::Own(message) => Some(message),
         }
-        Ok(())
+    }
+
+    fn rerun(&mut self, begin: &[Said]) -> Vec<DataMessage> {
+        let before = std::mem::take(&mut self.merge_box);
+        self.model = Model::default();
+        self.joined.clear();
+        for said in begin {
+            self.say(said);
+        }
+        before.diff(&self.merge_box)
     }
 }

@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+pub(crate) mod model;
+pub(crate) mod said;
 pub(crate) mod script;
 
 use std::sync::Arc;
