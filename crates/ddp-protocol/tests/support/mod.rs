@@ -2,9 +2,11 @@
 
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+pub(crate) mod listener;
 pub(crate) mod model;
 pub(crate) mod said;
 pub(crate) mod script;
+pub(crate) mod world;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
