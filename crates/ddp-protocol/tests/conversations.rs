@@ -11,7 +11,7 @@ use support::world::{Act, GARBAGE, Step, World};
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: 1000,
+        cases: 500,
         failure_persistence: None,
         ..Default::default()
     })]

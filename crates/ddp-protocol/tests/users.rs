@@ -348,6 +348,27 @@ fn what_is_not_merged_is_taken_back_and_said_again() {
 }
 
 #[test]
+fn what_is_not_merged_and_was_for_a_user_who_is_gone_is_forgotten() {
+    let mut talk = Talk::connected(SessionConfig {
+        strategies: Arc::new(Strategies::with_default(Strategy::NoMergeNoHistory)),
+        ..SessionConfig::default()
+    });
+    let call = logging_in(&mut talk, "s", &[]);
+    let sub = becomes(&mut talk, call, "bob");
+    has(&mut talk, sub, "bobs", fields! {});
+    let sub = becomes(&mut talk, call, "eve");
+    has(&mut talk, sub, "eves", fields! {});
+    done(&mut talk, sub);
+    assert_eq!(
+        talk.hears(),
+        [
+            r#"{"msg":"added","collection":"c","id":"eves"}"#,
+            r#"{"msg":"ready","subs":["s"]}"#,
+        ]
+    );
+}
+
+#[test]
 fn a_flood_of_what_is_not_merged_is_not_kept_for_ever() {
     let strategies = Strategies::with_default(Strategy::NoMergeNoHistory);
     let mut talk = Talk::connected(SessionConfig {
