@@ -88,6 +88,11 @@ mod tests {
     }
 
     #[test]
+    fn what_does_not_fit_into_32_bits_wraps() {
+        assert_eq!(Random::new(["58"]).id(), "umvWAzJ8QHSBBk3q3");
+    }
+
+    #[test]
     fn doubles_stay_those_of_javascript_for_long() {
         let mut random = Random::new(["x".repeat(5000) + "\u{ffff}"]);
         for _ in 0..100_000 {
