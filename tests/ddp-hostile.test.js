@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, it } from 'node:test';
 import { Raw } from './support/raw.js';
 import { Service } from './support/service.js';
+import { until } from './support/until.js';
 
 const badRequest = (offendingMessage) => ({ msg: 'error', reason: 'Bad request', ...(offendingMessage === undefined ? {} : { offendingMessage }) });
 const notFound = (what, name) => {
@@ -256,6 +257,18 @@ describe('hostile clients', () => {
       assert.ok(result === long);
       raw.socket.send(Buffer.alloc(0x4000000, ' '), { binary: false });
       assert.equal((await raw.closed).code, 1009);
+    });
+
+    it('gives up a client that reads nothing of what it asks for, and says why', async () => {
+      raw.send({ msg: 'method', id: 'user', method: 'setUserId', params: ['deaf'] }, { msg: 'sub', id: 's', name: 'recordUserIdOnStop', params: ['deaf'] });
+      await raw.answers();
+      raw.socket.pause();
+      const text = 'x'.repeat(100_000);
+      raw.send(...ids(400).map((id) => ({ msg: 'method', id: String(id), method: 'echoOne', params: [text] })));
+      const stopped = { msg: 'method', id: 'stopped', method: 'userIdWhenStopped', params: ['deaf'] };
+      await until(async () => (await bystander.answers(stopped)).some(({ result }) => result === 'deaf'), 'the end of its subscription');
+      raw.socket.resume();
+      assert.deepEqual(await raw.closed, { code: 1013, reason: 'Too much waits to be read' });
     });
 
     it('opens and loses many connections in all states, and forgets them', async () => {
