@@ -21,6 +21,7 @@ export class Raw {
   #received = [];
   #waiting = [];
   #markers = 0;
+  #closed = null;
 
   constructor(socket) {
     this.socket = socket;
@@ -29,7 +30,10 @@ export class Raw {
     this.closed = new Promise((resolve) => socket.once('close', (code, reason) => resolve({ code, reason: String(reason) })));
     socket.on('error', () => {});
     socket.on('message', (data) => this.#receive(JSON.parse(data.toString())));
-    this.closed.then(({ code }) => this.#waiting.forEach(({ reject }) => reject(new Error(`closed with ${code}`))));
+    this.closed.then(({ code }) => {
+      this.#closed = new Error(`closed with ${code}`);
+      for (const { reject } of this.#waiting) reject(this.#closed);
+    });
   }
 
   /** Sends text and buffers as they are, everything else as JSON. */
@@ -42,6 +46,7 @@ export class Raw {
   /** The next message that was not looked at yet. */
   next() {
     if (this.#received.length > 0) return Promise.resolve(this.#received.shift());
+    if (this.#closed) return Promise.reject(this.#closed);
     return within(new Promise((resolve, reject) => this.#waiting.push({ resolve, reject })), 'a message');
   }
 
