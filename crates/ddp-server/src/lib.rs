@@ -25,6 +25,15 @@
 //! # }
 //! ```
 //!
+//! Where to go from here:
+//!
+//! - [`Builder`] lists what a server can offer; [`Server`] what it can be asked and told later;
+//! - [`FromParams`], [`IntoResult`] and [`Error`] say what handlers take, return and fail with;
+//! - [`MethodContext`] and [`Subscription`] are what handlers know of their call or subscriber;
+//! - [`live`] keeps documents and publishes queries of them;
+//! - [`rate_limit`] bounds how often clients ask, [`Config`] everything else;
+//! - [`metrics`] counts.
+//!
 //! Behaviour follows `packages/ddp-server` of Meteor 3; what the protocol demands is decided in
 //! [`ddp_protocol`], this crate brings sockets, tasks and time.
 

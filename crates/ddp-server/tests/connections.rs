@@ -6,9 +6,10 @@ mod support;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use ddp_server::ejson::Value;
-use ddp_server::{Connection, Server};
+use ddp_server::{Config, Connection, Server};
 use serde_json::json;
 use support::{Running, soon};
 use tokio::sync::mpsc;
@@ -16,7 +17,12 @@ use tokio::sync::mpsc;
 #[tokio::test]
 async fn each_client_that_connects_is_told_of() {
     let (told, mut tells) = mpsc::unbounded_channel();
+    let config = Config {
+        close_timeout: Duration::from_millis(20),
+        ..Config::default()
+    };
     let server = Server::builder()
+        .config(config)
         .on_connection(|_| panic!("this test wants a panic"))
         .on_connection(move |connection| told.send(connection.id().to_owned()).unwrap())
         .build();

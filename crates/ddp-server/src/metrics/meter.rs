@@ -12,6 +12,9 @@ pub(crate) struct Meter {
     messages_out: u64,
     queued_messages: i64,
     queued_bytes: i64,
+    /// Not yet told.
+    bytes_in: u64,
+    bytes_out: u64,
 }
 
 impl Meter {
@@ -23,6 +26,8 @@ impl Meter {
             messages_out: 0,
             queued_messages: 0,
             queued_bytes: 0,
+            bytes_in: 0,
+            bytes_out: 0,
         }
     }
 
@@ -37,15 +42,21 @@ impl Meter {
             .messages_out
             .add(messages_out - self.messages_out);
         (self.messages_in, self.messages_out) = (messages_in, messages_out);
+        self.recorder
+            .bytes_in
+            .add(std::mem::take(&mut self.bytes_in));
+        self.recorder
+            .bytes_out
+            .add(std::mem::take(&mut self.bytes_out));
         self.level(session.queued_messages() as i64, waiting_bytes as i64);
     }
 
-    pub(crate) fn bytes_in(&self, bytes: usize) {
-        self.recorder.bytes_in.add(bytes as u64);
+    pub(crate) fn bytes_in(&mut self, bytes: usize) {
+        self.bytes_in += bytes as u64;
     }
 
-    pub(crate) fn bytes_out(&self, bytes: usize) {
-        self.recorder.bytes_out.add(bytes as u64);
+    pub(crate) fn bytes_out(&mut self, bytes: usize) {
+        self.bytes_out += bytes as u64;
     }
 
     /// The session has ended.
