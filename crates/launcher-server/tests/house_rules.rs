@@ -197,6 +197,34 @@ fn the_map_names_only_what_there_is() {
     }
 }
 
+#[test]
+fn what_is_said_of_ddp_is_tested() {
+    let table = fs::read_to_string(root().join("docs/ddp.md")).unwrap();
+    let sources = rust_files().into_iter().map(fs::read_to_string);
+    let sources: String = sources.map(Result::unwrap).collect();
+    let rows = table.lines().filter(|line| line.starts_with("| "));
+    let tests = rows.filter_map(|row| row.trim_end_matches(" |").rsplit(" | ").next());
+    let names: Vec<&str> = tests
+        .flat_map(|cell| cell.split('`').skip(1).step_by(2))
+        .collect();
+    assert!(names.len() > 80, "{} tests are named", names.len());
+    for name in names {
+        let exists = sources.contains(&format!("fn {name}("))
+            || root().join("tests").join(name).is_file()
+            || root().join(name).is_file()
+            || recording(name);
+        assert!(exists, "docs/ddp.md names {name}, which is not there");
+    }
+}
+
+/// Whether a conversation of this name was recorded.
+fn recording(name: &str) -> bool {
+    let tests = crates().join("ddp-server/tests");
+    ["recordings", "recordings-http"]
+        .iter()
+        .any(|folder| tests.join(folder).join(format!("{name}.json")).is_file())
+}
+
 /// The quoted names in the function `register`.
 fn wire_names(source: &str) -> Vec<&str> {
     let register = source.split("fn register").nth(1).unwrap();
