@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test file uses its own part")]
 
 pub(crate) mod listener;
+pub(crate) mod login;
 pub(crate) mod model;
 pub(crate) mod said;
 pub(crate) mod script;
