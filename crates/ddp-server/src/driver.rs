@@ -18,7 +18,7 @@ use tokio::time::Sleep;
 use crate::command::{Change, Command, Told};
 use crate::connection::Connection;
 use crate::handlers::{Handlers, Start};
-use crate::inbox::Inbox;
+use crate::inbox::{Inbox, KEPT};
 use crate::method::Call;
 use crate::metrics::Meter;
 use crate::sessions::Place;
@@ -111,7 +111,9 @@ impl<W: Wire> Driver<W> {
         if !self.batch.is_empty() || !self.inbox.rest(context) {
             return false;
         }
-        self.batch = VecDeque::new();
+        if self.batch.capacity() > KEPT {
+            self.batch = VecDeque::new();
+        }
         true
     }
 

@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use crate::command::Command;
 
 /// Buffers up to this many commands are kept for the next ones.
-const KEPT: usize = 4;
+pub(crate) const KEPT: usize = 4;
 
 /// What waits for a session's task. As many sessions wait for most of their time, an empty one
 /// holds nothing, and the task is woken only by the first command after it has gone to rest.

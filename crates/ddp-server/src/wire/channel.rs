@@ -14,6 +14,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 const READ_BYTES: usize = 16 * 1024;
 /// The most frames that are given to the kernel at once.
 const FRAMES: usize = 32;
+/// A list of up to so many is kept for the next ones.
+const KEPT: usize = 4;
 /// More frames are not taken while these wait.
 const ROOM_BYTES: usize = 64 * 1024;
 
@@ -89,7 +91,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Channel<S> {
             }
             self.advance(written);
         }
-        if self.out.capacity() > 0 {
+        if self.out.capacity() > KEPT {
             self.out = VecDeque::new();
         }
         Poll::Ready(Ok(()))
