@@ -7,6 +7,8 @@ use crate::error::Error;
 pub(crate) struct Address {
     /// What the WebSocket is opened with.
     pub(crate) url: String,
+    /// Host and port, as people write them.
+    pub(crate) authority: String,
     pub(crate) host: String,
     pub(crate) port: u16,
     pub(crate) tls: bool,
@@ -39,6 +41,7 @@ impl Address {
             _ => return Err(Error::Address("it names no host".to_owned())),
         };
         let port = url.port_or_known_default().unwrap_or(80);
+        let authority = format!("{authority}:{port}");
         let path = url.path().trim_end_matches('/');
         let path = path.strip_suffix("/websocket").unwrap_or(path);
         let query = url
@@ -46,7 +49,8 @@ impl Address {
             .map_or_else(String::new, |query| format!("?{query}"));
         let scheme = if tls { "wss" } else { "ws" };
         Ok(Self {
-            url: format!("{scheme}://{authority}:{port}{path}/websocket{query}"),
+            url: format!("{scheme}://{authority}{path}/websocket{query}"),
+            authority,
             host,
             port,
             tls,

@@ -86,6 +86,13 @@ impl Builder {
         self
     }
 
+    /// How long the server may take to answer the login that is repeated on a new connection. When
+    /// it takes longer, another connection is made. Default: 30 s.
+    pub fn login_timeout(mut self, timeout: Duration) -> Self {
+        self.config.login_timeout = timeout;
+        self
+    }
+
     /// How long a call may take, the time without a connection included. Default: 60 s.
     pub fn call_timeout(mut self, timeout: Duration) -> Self {
         self.call_timeout = timeout;
@@ -121,9 +128,11 @@ impl Builder {
         self
     }
 
-    /// How many bytes of data may be held back after a reconnect or while a `wait` call runs.
-    /// More of them end the connection. Default: 64 MiB.
-    pub fn max_held_bytes(mut self, bytes: usize) -> Self {
+    /// For how long, and how many bytes of, data may be held back after a reconnect or while a
+    /// `wait` call runs. Then it is shown as it is, and [`Event::ShownEarly`](crate::Event) tells.
+    /// Default: 60 s and 64 MiB.
+    pub fn max_held(mut self, time: Duration, bytes: usize) -> Self {
+        self.config.max_hold_time = time;
         self.config.max_held_bytes = bytes;
         self
     }

@@ -1,7 +1,7 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use ddp_protocol::client;
 use ddp_protocol::ejson::{self, Value};
@@ -19,6 +19,7 @@ use crate::login::{self, Login, Token, User};
 use crate::shared::Shared;
 use crate::status::{Events, Status};
 use crate::subscription::{Subscription, SubscriptionState};
+use crate::time::later;
 
 /// A client of a DDP server. Clones are the same client.
 ///
@@ -118,7 +119,7 @@ impl Client {
         params: Vec<Value>,
         options: CallOptions,
     ) -> Result<Option<Value>, Error> {
-        let deadline = self.deadline(options.timeout.unwrap_or(self.call_timeout));
+        let deadline = later(options.timeout.unwrap_or(self.call_timeout));
         let request = Request::Method {
             name: method.to_owned(),
             params,
@@ -162,7 +163,7 @@ impl Client {
     ///
     /// As [`call`](Self::call).
     pub async fn login(&self, options: Value) -> Result<Login, Error> {
-        let deadline = self.deadline(self.call_timeout);
+        let deadline = later(self.call_timeout);
         let result = self.request(Request::Login { options, deadline }).await?;
         let login = result.as_ref().and_then(Login::read);
         login.ok_or(Error::UnreadableResult)
@@ -174,7 +175,7 @@ impl Client {
     ///
     /// As [`call`](Self::call).
     pub async fn logout(&self) -> Result<(), Error> {
-        let deadline = self.deadline(self.call_timeout);
+        let deadline = later(self.call_timeout);
         self.request(Request::Logout { deadline }).await.map(drop)
     }
 
@@ -274,14 +275,6 @@ impl Client {
         let sent = self.commands.send(Command::Call(call));
         sent.map_err(|_| Error::Closed)?;
         pending.wait().await
-    }
-
-    /// A time that is too far away to be said is a day from now, after which the call is as good
-    /// as forgotten anyway.
-    fn deadline(&self, timeout: Duration) -> Instant {
-        let now = Instant::now();
-        let day = Duration::from_secs(24 * 60 * 60);
-        now.checked_add(timeout).unwrap_or(now + day)
     }
 }
 

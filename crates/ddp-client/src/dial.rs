@@ -1,10 +1,9 @@
 //! From an address to a WebSocket.
 
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderMap, StatusCode};
+use http::HeaderMap;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -14,6 +13,7 @@ use tokio_tungstenite::tungstenite::{self, handshake};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
 use crate::address::Address;
+use crate::dial_error::DialError;
 
 /// tungstenite's default of 128 KiB would be most of a client's memory.
 const BUFFER_BYTES: usize = 16 * 1024;
@@ -33,29 +33,6 @@ pub(crate) struct Dialer {
     pub(crate) max_message_bytes: usize,
     #[cfg(feature = "tls")]
     pub(crate) tls: Option<Arc<rustls::ClientConfig>>,
-}
-
-/// Why there is no connection.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum DialError {
-    #[error("no connection within {} s", .0.as_secs_f32())]
-    Timeout(Duration),
-    #[error("{0}")]
-    Io(#[from] io::Error),
-    #[error("the server answers {0} instead of opening a WebSocket")]
-    Status(StatusCode),
-    #[error("{0}")]
-    WebSocket(Box<tungstenite::Error>),
-}
-
-impl From<tungstenite::Error> for DialError {
-    fn from(error: tungstenite::Error) -> Self {
-        match error {
-            tungstenite::Error::Http(response) => Self::Status(response.status()),
-            tungstenite::Error::Io(error) => Self::Io(error),
-            other => Self::WebSocket(Box::new(other)),
-        }
-    }
 }
 
 impl Dialer {
@@ -90,11 +67,13 @@ impl Dialer {
     }
 
     #[cfg(feature = "tls")]
-    async fn secure(&self, socket: TcpStream) -> io::Result<Box<dyn Io>> {
+    async fn secure(&self, socket: TcpStream) -> Result<Box<dyn Io>, DialError> {
         if !self.address.tls {
             return Ok(Box::new(socket));
         }
-        let stream = crate::tls::connect(self.tls.clone(), &self.address.host, socket).await?;
+        let stream = crate::tls::connect(self.tls.clone(), &self.address.host, socket)
+            .await
+            .map_err(DialError::from_tls)?;
         Ok(Box::new(stream))
     }
 
@@ -103,7 +82,7 @@ impl Dialer {
         clippy::unused_async,
         reason = "with TLS there is something to wait for"
     )]
-    async fn secure(&self, socket: TcpStream) -> io::Result<Box<dyn Io>> {
+    async fn secure(&self, socket: TcpStream) -> Result<Box<dyn Io>, DialError> {
         Ok(Box::new(socket))
     }
 }

@@ -10,10 +10,12 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::sleep_until;
 
 use crate::command::Command;
-use crate::dial::{DialError, Dialer, Socket};
+use crate::dial::{Dialer, Socket};
+use crate::dial_error::DialError;
 use crate::errands::Errands;
 use crate::shared::Shared;
 use crate::status::{Event, Status};
+use crate::time::later;
 use crate::wire::{Arrived, Wire};
 
 /// A client and what it needs to run.
@@ -72,7 +74,7 @@ impl Driver {
                 Input::Command(None | Some(Command::Close)) => break,
                 Input::Command(Some(command)) => self.obey(command),
                 Input::Dialed(Ok(socket)) => self.open(socket),
-                Input::Dialed(Err(error)) => self.retry_later(error.to_string().into()),
+                Input::Dialed(Err(error)) => self.fail_to_dial(&error),
                 Input::Arrived(arrived) => self.take(arrived),
                 Input::RetryNow => self.dial(),
                 Input::Alarm => self.connection.handle_timeout(Instant::now()),
@@ -115,6 +117,12 @@ impl Driver {
         self.link = Link::Dialing(Box::pin(Arc::clone(&self.dialer).dial()));
     }
 
+    fn fail_to_dial(&mut self, error: &DialError) {
+        let reason = format!("{}: {error}", self.dialer.address.authority);
+        tracing::debug!(reason, "cannot connect");
+        self.retry_later(reason.into());
+    }
+
     fn open(&mut self, socket: Socket) {
         self.link = Link::Up(Box::new(Wire::new(socket)));
         self.connection.handle_open(Instant::now());
@@ -154,6 +162,10 @@ impl Driver {
             Happened::Ready { sub } => self.errands.make_ready(&sub),
             Happened::Stopped { sub, error } => self.errands.stop(&sub, error),
             Happened::Data(change) => self.shared.apply(vec![change]),
+            Happened::ShownEarly => {
+                tracing::warn!("data was held back for too long, and is shown though not complete");
+                self.shared.tell(Event::ShownEarly);
+            }
             Happened::User { id } => self.shared.set_user(id),
             Happened::LoginLost(error) => self.shared.tell(Event::LoginLost(error.into())),
             Happened::Misunderstood { reason } => {
@@ -199,7 +211,7 @@ impl Driver {
             return self.give_up(reason);
         }
         let delay = self.backoff.next_delay(rand::random());
-        let retry_at = Instant::now() + delay;
+        let retry_at = later(delay);
         self.link = Link::Waiting(retry_at);
         self.shared.set_status(Status::Waiting {
             retry_at,

@@ -55,7 +55,9 @@
 //!   [`no_retry`](CallOptions::no_retry).
 //! - Everything has a limit: calls that wait, data that is held back, messages, what a slow
 //!   [`Observer`] or a user interface has not asked for.
-//! - No password or token shows up in an error, a log, or `Debug` output.
+//! - No password or token shows up in an error, a log, or `Debug` output of this crate. Below it,
+//!   `tungstenite` writes whole frames and headers to a log at its level `trace`: a program that
+//!   logs at that level should leave `tungstenite` out of it.
 //!
 //! Behaviour follows Meteor's `packages/ddp-client`; it is decided in [`ddp_protocol::client`],
 //! this crate brings sockets, tasks and time. There are no stubs: methods run on the server only.
@@ -72,6 +74,7 @@ mod client;
 mod collection;
 mod command;
 mod dial;
+mod dial_error;
 mod driver;
 mod errands;
 mod error;
@@ -81,6 +84,7 @@ mod observer;
 mod shared;
 mod status;
 mod subscription;
+mod time;
 #[cfg(feature = "tls")]
 mod tls;
 mod wire;

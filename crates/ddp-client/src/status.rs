@@ -42,6 +42,10 @@ pub enum Event {
     Status(Status),
     /// Another user is logged in, or none.
     User(Option<String>),
+    /// Data was held back for too long after a reconnect or for a `wait` call, or too much of it
+    /// ([`Builder::max_held`](crate::Builder::max_held)). It is shown now, though documents that
+    /// were there before may be missing until the server sends them.
+    ShownEarly,
     /// The login could not be repeated after a reconnect: nobody is logged in any more.
     LoginLost(Error),
     /// The server did not understand a message of ours; this is what it says.

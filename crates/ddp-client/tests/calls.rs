@@ -10,7 +10,6 @@ use std::time::Duration;
 use ddp_client::ejson::Value;
 use ddp_client::{CallOptions, Client, Error, ErrorCode, LimitError, ServerError, Status, object};
 use support::{World, soon};
-use tokio::net::TcpListener;
 
 async fn call<T: serde::de::DeserializeOwned>(
     client: &Client,
@@ -180,22 +179,6 @@ async fn a_message_that_is_too_long_ends_the_connection() {
     };
     assert!(reason.contains("too long"), "{reason}");
     call::<()>(&client, "nothing", ()).await.unwrap();
-}
-
-#[tokio::test]
-async fn a_first_connection_that_fails_is_told() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    drop(listener);
-    let refused = soon("the refusal", Client::connect(&address.to_string())).await;
-    assert!(matches!(refused, Err(Error::Connect(_))), "{refused:?}");
-
-    let (world, _running) = World::with_server().await;
-    let elsewhere = format!("http://{}/elsewhere", world.address);
-    let Err(Error::Connect(reason)) = soon("the refusal", Client::connect(&elsewhere)).await else {
-        panic!("no connection");
-    };
-    assert!(reason.contains("404"), "{reason}");
 }
 
 #[tokio::test]

@@ -28,11 +28,12 @@ pub enum Beat {
 impl Heartbeat {
     /// Starts beating. An interval of zero never pings.
     pub fn new(interval: Duration, timeout: Duration, now: Instant) -> Self {
-        let next_check = (!interval.is_zero()).then(|| now + interval);
+        let ticking = (!interval.is_zero()).then_some(interval);
         Self {
             interval,
             timeout,
-            next_check,
+            // an interval without end never pings either
+            next_check: ticking.and_then(|interval| now.checked_add(interval)),
             give_up: None,
             seen_message: false,
         }
@@ -57,18 +58,16 @@ impl Heartbeat {
         let Some(check) = self.next_check.filter(|check| *check <= now) else {
             return Beat::Idle;
         };
-        let next = check + self.interval;
+        let next = check.checked_add(self.interval);
         // a machine that slept must not check once for every interval that it missed
-        self.next_check = Some(if next > now {
-            next
-        } else {
-            now + self.interval
-        });
+        self.next_check = next
+            .filter(|next| *next > now)
+            .or_else(|| now.checked_add(self.interval));
         let quiet = !std::mem::take(&mut self.seen_message) && self.give_up.is_none();
         if !quiet {
             return Beat::Idle;
         }
-        self.give_up = Some(now + self.timeout);
+        self.give_up = now.checked_add(self.timeout);
         Beat::Ping
     }
 }

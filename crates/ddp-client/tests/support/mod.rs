@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+pub(crate) mod scripted;
+
 use std::future::{Future, pending};
 use std::net::SocketAddr;
 use std::sync::Arc;

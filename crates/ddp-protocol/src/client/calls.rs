@@ -118,9 +118,16 @@ impl Calls {
     }
 
     /// Puts a `wait` call before all others.
-    pub(super) fn push_first(&mut self, purpose: Purpose, method: String, params: Vec<Value>) {
+    pub(super) fn push_first(
+        &mut self,
+        purpose: Purpose,
+        method: String,
+        params: Vec<Value>,
+        deadline: Option<Instant>,
+    ) {
         let options = CallOptions {
             wait: true,
+            deadline,
             ..CallOptions::default()
         };
         let key = self.insert(purpose, method, params, options);

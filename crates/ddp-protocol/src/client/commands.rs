@@ -89,17 +89,22 @@ impl Connection {
         if self.subscriptions.len() >= self.config.max_subscriptions {
             return Err(LimitError::Subscriptions);
         }
-        let frame = self.subscriptions.insert(id, name.into(), params);
+        self.subscriptions.insert(id.clone(), name.into(), params);
         if !self.is_offline() {
-            self.outbox.push(frame);
+            self.outbox.push_subscription(id);
         }
         Ok(())
     }
 
     /// Ends a subscription. What it alone had goes when the server says so.
     pub fn unsubscribe(&mut self, id: &str) {
-        if self.subscriptions.remove(id) && !self.is_offline() {
+        let Some(sent) = self.subscriptions.remove(id) else {
+            return;
+        };
+        if sent {
             self.send(&ClientMessage::Unsub { id: id.to_owned() });
+        } else {
+            self.outbox.take_back_subscription(id);
         }
     }
 
@@ -152,17 +157,17 @@ impl Connection {
 
     /// A call is over, without the data that it may still cause: nothing waits for it any more.
     fn drop_call(&mut self, key: CallKey) {
-        if self.calls.remove(key).is_none() {
+        let Some(call) = self.calls.remove(key) else {
             return;
+        };
+        if call.started && !call.sent {
+            self.outbox.take_back_call(key);
         }
         self.release_after(|quiescence| quiescence.call_is_done(key));
         self.start_calls();
     }
 
     pub(super) fn fail_call(&mut self, call: CallKey, error: CallError) {
-        if self.calls.get(call).map(|call| call.purpose) == Some(Purpose::Relogin) {
-            return self.lose_login(call, error);
-        }
         self.events.push_back(Event::CallFinished {
             call,
             result: Err(error),
@@ -171,8 +176,12 @@ impl Connection {
     }
 
     pub(super) fn give_up_overdue_calls(&mut self, now: Instant) {
-        while let Some(call) = self.calls.overdue(now) {
-            self.fail_call(call, CallError::Timeout);
+        while let Some(key) = self.calls.overdue(now) {
+            match self.calls.get(key).map(|call| call.purpose) {
+                // the token may be as good as ever: it is tried again on the next connection
+                Some(Purpose::Relogin) => self.lose(Loss::LoginTimeout),
+                _ => self.fail_call(key, CallError::Timeout),
+            }
         }
     }
 
@@ -214,16 +223,15 @@ impl Connection {
         }
         match (purpose, result) {
             (Purpose::Relogin, Ok(_)) => {}
-            (Purpose::Relogin, Err(error)) => self.lose_login(call, error),
+            (Purpose::Relogin, Err(error)) => self.lose_login(error),
             (_, result) => self.events.push_back(Event::CallFinished { call, result }),
         }
     }
 
-    fn lose_login(&mut self, call: CallKey, error: CallError) {
+    fn lose_login(&mut self, error: CallError) {
         self.account.set_resume(None);
         self.set_user(None);
         self.events.push_back(Event::LoginLost(error));
-        self.drop_call(call);
     }
 
     fn set_user(&mut self, id: Option<String>) {
@@ -241,6 +249,7 @@ impl Connection {
         self.heartbeat = None;
         self.outbox.end(loss != Loss::Disconnected);
         self.quiescence.forget();
+        self.subscriptions.lose_connection();
         self.events.push_back(Event::Status(Status::Offline(loss)));
         for call in self
             .calls

@@ -32,6 +32,9 @@ pub enum Event {
     },
     /// A document has come, changed or gone.
     Data(Change),
+    /// Data was held back for longer than `max_hold_time`, or more of it than `max_held_bytes`. It
+    /// takes effect, though not all is there that was there before.
+    ShownEarly,
     /// Another user is logged in, or none.
     User {
         /// The user.
@@ -74,8 +77,8 @@ pub enum Loss {
     /// The server speaks no version of DDP that this client speaks. A new attempt makes sense
     /// only with another server.
     NoCommonVersion,
-    /// More data was to be held back than `max_held_bytes`.
-    TooMuchHeld,
+    /// The server did not answer the repeated login in time.
+    LoginTimeout,
     /// [`disconnect`](super::Connection::disconnect) was called.
     Requested,
 }
@@ -89,7 +92,7 @@ impl fmt::Display for Loss {
             Self::HeartbeatTimeout => "the server did not answer a ping",
             Self::OtherVersion => "the server speaks another version of DDP",
             Self::NoCommonVersion => "no common version of DDP",
-            Self::TooMuchHeld => "too much data was to be held back",
+            Self::LoginTimeout => "the server did not answer the login in time",
             Self::Requested => "disconnected on request",
         })
     }

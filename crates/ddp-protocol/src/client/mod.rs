@@ -100,7 +100,7 @@ enum Phase {
     Offline(Loss),
     /// `connect` was said, and what there is to say after it; the answer is awaited.
     Opening {
-        deadline: Instant,
+        deadline: Option<Instant>,
     },
     Open,
 }
@@ -197,7 +197,7 @@ impl Connection {
         self.lose(Loss::Disconnected);
         self.outbox.end(false);
         self.phase = Phase::Opening {
-            deadline: now + self.config.connect_timeout,
+            deadline: now.checked_add(self.config.connect_timeout),
         };
         self.events.push_back(Event::Status(Status::Connecting));
         self.send(&ClientMessage::Connect {
@@ -206,11 +206,13 @@ impl Connection {
             session: self.session.clone(),
         });
         if let Some((method, params)) = self.account.resume() {
-            self.calls.push_first(Purpose::Relogin, method, params);
+            let deadline = now.checked_add(self.config.login_timeout);
+            self.calls
+                .push_first(Purpose::Relogin, method, params, deadline);
         }
         self.start_calls();
-        for frame in self.subscriptions.frames() {
-            self.outbox.push(frame.clone());
+        for id in self.subscriptions.ids() {
+            self.outbox.push_subscription(id.clone());
         }
     }
 
@@ -231,8 +233,9 @@ impl Connection {
     /// The time of [`poll_timeout`](Self::poll_timeout) has come.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.give_up_overdue_calls(now);
+        self.release_overdue(now);
         if let Phase::Opening { deadline } = self.phase
-            && deadline <= now
+            && deadline.is_some_and(|deadline| deadline <= now)
         {
             self.lose(Loss::ConnectTimeout);
         }
@@ -256,7 +259,7 @@ impl Connection {
 
     /// What is to be sent next. A call counts as sent from here on.
     pub fn poll_transmit(&mut self) -> Option<Transmit> {
-        self.outbox.pop(&mut self.calls)
+        self.outbox.pop(&mut self.calls, &mut self.subscriptions)
     }
 
     /// Whether [`poll_transmit`](Self::poll_transmit) may have something.
@@ -267,11 +270,12 @@ impl Connection {
     /// When to call [`handle_timeout`](Self::handle_timeout).
     pub fn poll_timeout(&self) -> Option<Instant> {
         let connect = match self.phase {
-            Phase::Opening { deadline } => Some(deadline),
+            Phase::Opening { deadline } => deadline,
             Phase::Open | Phase::Offline(_) => None,
         };
         let beat = self.heartbeat.as_ref().and_then(Heartbeat::poll_timeout);
-        let times = [connect, beat, self.calls.next_deadline()];
+        let held = self.quiescence.deadline(self.config.max_hold_time);
+        let times = [connect, beat, held, self.calls.next_deadline()];
         times.into_iter().flatten().min()
     }
 

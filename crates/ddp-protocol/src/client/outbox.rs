@@ -1,6 +1,7 @@
 use std::collections::VecDeque;
 
 use super::calls::{CallKey, Calls};
+use super::subscriptions::Subscriptions;
 
 /// Something to be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,11 +23,14 @@ pub(super) struct Outbox {
     closing: bool,
 }
 
+#[derive(PartialEq)]
 enum Outgoing {
     Frame(String),
     Pong(String),
     /// Its frame belongs to the call, which may be over before it is sent.
     Call(CallKey),
+    /// Likewise of the subscription with this id.
+    Subscription(String),
 }
 
 impl Outbox {
@@ -45,7 +49,32 @@ impl Outbox {
         self.waiting.push_back(Outgoing::Call(call));
     }
 
-    pub(super) fn pop(&mut self, calls: &mut Calls) -> Option<Transmit> {
+    pub(super) fn push_subscription(&mut self, id: String) {
+        self.waiting.push_back(Outgoing::Subscription(id));
+    }
+
+    /// A call that was not sent yet is over.
+    pub(super) fn take_back_call(&mut self, call: CallKey) {
+        self.take_back(&Outgoing::Call(call));
+    }
+
+    /// A subscription that was not sent yet has ended.
+    pub(super) fn take_back_subscription(&mut self, id: &str) {
+        self.take_back(&Outgoing::Subscription(id.to_owned()));
+    }
+
+    // otherwise what comes and goes would pile up before a server that reads nothing
+    fn take_back(&mut self, taken: &Outgoing) {
+        if let Some(at) = self.waiting.iter().position(|waiting| waiting == taken) {
+            self.waiting.remove(at);
+        }
+    }
+
+    pub(super) fn pop(
+        &mut self,
+        calls: &mut Calls,
+        subscriptions: &mut Subscriptions,
+    ) -> Option<Transmit> {
         while let Some(outgoing) = self.waiting.pop_front() {
             let frame = match outgoing {
                 Outgoing::Frame(frame) => Some(frame),
@@ -54,6 +83,7 @@ impl Outbox {
                     Some(frame)
                 }
                 Outgoing::Call(call) => calls.send(call),
+                Outgoing::Subscription(id) => subscriptions.send(&id),
             };
             if let Some(frame) = frame {
                 return Some(Transmit::Text(frame));

@@ -1,4 +1,5 @@
 use std::collections::HashSet;
+use std::time::{Duration, Instant};
 
 use super::calls::CallKey;
 use crate::message::Data;
@@ -15,6 +16,8 @@ pub(super) struct Quiescence {
     calls: HashSet<CallKey>,
     held: Held,
     held_bytes: usize,
+    /// From when the time counts in which data may be held back.
+    since: Option<Instant>,
     /// What is held replaces all that was there.
     replaces: bool,
 }
@@ -42,13 +45,22 @@ impl Quiescence {
         self.held_bytes
     }
 
+    /// When data has been held back for this long.
+    pub(super) fn deadline(&self, longest: Duration) -> Option<Instant> {
+        let since = self.since.filter(|_| self.is_waiting())?;
+        since.checked_add(longest)
+    }
+
     /// A new session has begun: these are what it waits for.
     pub(super) fn begin(
         &mut self,
         subs: impl Iterator<Item = String>,
         calls: impl Iterator<Item = CallKey>,
         replaces: bool,
+        now: Instant,
     ) {
+        // what was there is old from the first moment on
+        self.since = replaces.then_some(now);
         self.subs = subs.collect();
         self.calls = calls.collect();
         self.replaces = replaces;
@@ -66,12 +78,19 @@ impl Quiescence {
         self.subs.remove(sub);
     }
 
-    pub(super) fn hold_data(&mut self, data: Data, bytes: usize) {
+    pub(super) fn stop_waiting(&mut self) {
+        self.subs.clear();
+        self.calls.clear();
+    }
+
+    pub(super) fn hold_data(&mut self, data: Data, bytes: usize, now: Instant) {
+        self.since.get_or_insert(now);
         self.held_bytes += bytes;
         self.held.data.push(data);
     }
 
-    pub(super) fn hold_mark(&mut self, mark: Mark, bytes: usize) {
+    pub(super) fn hold_mark(&mut self, mark: Mark, bytes: usize, now: Instant) {
+        self.since.get_or_insert(now);
         self.held_bytes += bytes;
         match &mark {
             Mark::Ready(subs) => subs.iter().for_each(|sub| self.sub_is_done(sub)),
@@ -86,6 +105,7 @@ impl Quiescence {
     /// Everything that was held back, and whether it replaces all that was there.
     pub(super) fn release(&mut self) -> (Held, bool) {
         self.held_bytes = 0;
+        self.since = None;
         (
             std::mem::take(&mut self.held),
             std::mem::take(&mut self.replaces),

@@ -28,9 +28,9 @@ impl Connection {
             _ if self.is_opening() => self.ignored += 1,
             Told::Result { id, result } => self.handle_result(&id, result),
             Told::NoSub { id, error } => self.end_subscription(id, error),
-            Told::Data(data) => self.handle_data(data, bytes),
-            Told::Ready { subs } => self.handle_mark(Mark::Ready(subs), bytes),
-            Told::Updated { methods } => self.handle_mark(Mark::Updated(methods), bytes),
+            Told::Data(data) => self.handle_data(data, bytes, now),
+            Told::Ready { subs } => self.handle_mark(Mark::Ready(subs), bytes, now),
+            Told::Updated { methods } => self.handle_mark(Mark::Updated(methods), bytes, now),
         }
     }
 
@@ -50,7 +50,8 @@ impl Connection {
             .calls
             .keys_where(|call| call.started && call.result.is_none() && (again || call.wait));
         let subs = self.subscriptions.ready_ids().cloned();
-        self.quiescence.begin(subs, on_the_way.into_iter(), again);
+        let on_the_way = on_the_way.into_iter();
+        self.quiescence.begin(subs, on_the_way, again, now);
         if !self.quiescence.is_waiting() {
             self.release();
         }
@@ -95,31 +96,49 @@ impl Connection {
     /// Meteor's client, too, does not hold this back.
     fn end_subscription(&mut self, sub: String, error: Option<Error>) {
         self.release_after(|quiescence| quiescence.sub_is_done(&sub));
-        if self.subscriptions.remove(&sub) {
+        if self.subscriptions.remove(&sub).is_some() {
             self.events.push_back(Event::Stopped { sub, error });
         }
     }
 
-    fn handle_data(&mut self, data: Data, bytes: usize) {
+    fn handle_data(&mut self, data: Data, bytes: usize, now: Instant) {
         if !self.quiescence.is_waiting() {
             return self.apply(vec![data], false);
         }
-        self.quiescence.hold_data(data, bytes);
-        if self.quiescence.held_bytes() > self.config.max_held_bytes {
-            self.lose(Loss::TooMuchHeld);
-        }
+        self.quiescence.hold_data(data, bytes, now);
+        self.release_too_much();
     }
 
-    fn handle_mark(&mut self, mark: Mark, bytes: usize) {
+    fn handle_mark(&mut self, mark: Mark, bytes: usize, now: Instant) {
         if !self.quiescence.is_waiting() {
             return self.take_mark(mark);
         }
-        self.quiescence.hold_mark(mark, bytes);
-        if !self.quiescence.is_waiting() {
+        self.quiescence.hold_mark(mark, bytes, now);
+        if self.quiescence.is_waiting() {
+            self.release_too_much();
+        } else {
             self.release();
-        } else if self.quiescence.held_bytes() > self.config.max_held_bytes {
-            self.lose(Loss::TooMuchHeld);
         }
+    }
+
+    fn release_too_much(&mut self) {
+        if self.quiescence.held_bytes() > self.config.max_held_bytes {
+            self.release_early();
+        }
+    }
+
+    pub(super) fn release_overdue(&mut self, now: Instant) {
+        let deadline = self.quiescence.deadline(self.config.max_hold_time);
+        if deadline.is_some_and(|deadline| deadline <= now) {
+            self.release_early();
+        }
+    }
+
+    /// What is not whole yet is better than what is old for good, or what fills the memory.
+    fn release_early(&mut self) {
+        self.quiescence.stop_waiting();
+        self.events.push_back(Event::ShownEarly);
+        self.release();
     }
 
     /// Ends a reason to hold data back; if it was the last one, the data takes effect. Before

@@ -10,6 +10,8 @@ pub(super) struct Subscriptions(IndexMap<String, Subscription>);
 struct Subscription {
     frame: String,
     ready: bool,
+    /// It was handed to the wire of the present connection.
+    sent: bool,
 }
 
 impl Subscriptions {
@@ -21,25 +23,34 @@ impl Subscriptions {
         self.0.contains_key(id)
     }
 
-    /// Adds a subscription and gives its message.
-    pub(super) fn insert(&mut self, id: String, name: String, params: Vec<Value>) -> String {
+    pub(super) fn insert(&mut self, id: String, name: String, params: Vec<Value>) {
         let message = ClientMessage::Sub {
             id: id.clone(),
             name,
             params,
         };
-        let frame = message.to_text();
         let subscription = Subscription {
-            frame: frame.clone(),
+            frame: message.to_text(),
             ready: false,
+            sent: false,
         };
         self.0.insert(id, subscription);
-        frame
     }
 
-    /// Whether there was such a subscription.
-    pub(super) fn remove(&mut self, id: &str) -> bool {
-        self.0.shift_remove(id).is_some()
+    /// Whether the server knows of the subscription; `None` if there is none.
+    pub(super) fn remove(&mut self, id: &str) -> Option<bool> {
+        self.0.shift_remove(id).map(|sub| sub.sent)
+    }
+
+    /// The message of a subscription that is to be sent now, unless it has ended.
+    pub(super) fn send(&mut self, id: &str) -> Option<String> {
+        let subscription = self.0.get_mut(id)?;
+        subscription.sent = true;
+        Some(subscription.frame.clone())
+    }
+
+    pub(super) fn lose_connection(&mut self) {
+        self.0.values_mut().for_each(|sub| sub.sent = false);
     }
 
     /// Whether the subscription was not ready before.
@@ -57,8 +68,7 @@ impl Subscriptions {
         ready.map(|(id, _)| id)
     }
 
-    /// The messages that make them all again on a new connection.
-    pub(super) fn frames(&self) -> impl Iterator<Item = &String> {
-        self.0.values().map(|sub| &sub.frame)
+    pub(super) fn ids(&self) -> impl Iterator<Item = &String> {
+        self.0.keys()
     }
 }

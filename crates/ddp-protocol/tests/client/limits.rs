@@ -1,9 +1,11 @@
 //! What makes no sense, and what is too much.
 
-use ddp_protocol::client::{ConnectionConfig, Event, LimitError, Loss, Status};
+use std::time::Duration;
+
+use ddp_protocol::client::{ConnectionConfig, Event, LimitError, Status};
 use ddp_protocol::ejson::Value;
 
-use crate::talk::{Talk, added, plain, result, updated};
+use crate::talk::{SECOND, Talk, added, plain, ready, result, updated, wait};
 
 #[test]
 fn a_server_that_reads_no_pongs_does_not_make_them_pile_up() {
@@ -62,7 +64,7 @@ fn messages_that_make_no_sense_are_passed_over_and_counted() {
 }
 
 #[test]
-fn what_is_held_back_is_limited() {
+fn what_is_held_back_is_limited_in_bytes_and_then_shown_early() {
     let mut talk = Talk::new(ConnectionConfig {
         max_held_bytes: 500,
         ..ConnectionConfig::default()
@@ -70,12 +72,84 @@ fn what_is_held_back_is_limited() {
     talk.connects();
     talk.has("s");
     talk.reconnects();
-    for n in 0..20 {
+    for n in 0..9 {
         talk.hears(&added(&n.to_string(), 1));
+        assert!(talk.client.held_bytes() <= 500);
     }
-    assert_eq!(talk.client.status(), Status::Offline(Loss::TooMuchHeld));
-    assert_eq!(talk.client.held_bytes(), 0);
-    assert_eq!(talk.ids(), ["s"]);
+    assert_eq!(talk.happens()[0], Event::ShownEarly);
+    assert!(!talk.client.is_holding_back());
+    assert_eq!(talk.ids().len(), 9, "and the old document is gone");
+    talk.hears(&ready("s"));
+    assert_eq!(talk.client.status(), Status::Connected);
+    assert!(talk.happens().is_empty(), "it was ready before");
+}
+
+#[test]
+fn a_subscription_that_is_never_ready_again_does_not_keep_old_data_for_good() {
+    let mut talk = Talk::connected();
+    talk.has("old");
+    talk.has("there");
+    talk.reconnects();
+    talk.hears(&added("there", 1));
+    talk.hears(&ready("there"));
+    for _ in 0..4 {
+        talk.passes(14 * SECOND);
+        talk.hears(r#"{"msg":"pong"}"#);
+    }
+    assert_eq!(talk.ids(), ["old", "there"]);
+    assert!(talk.happens().is_empty());
+    talk.passes(4 * SECOND);
+    assert_eq!(talk.happens()[0], Event::ShownEarly);
+    assert_eq!(talk.ids(), ["there"]);
+    talk.hears(&added("new", 1));
+    assert_eq!(talk.ids(), ["new", "there"]);
+}
+
+#[test]
+fn a_wait_call_holds_data_back_for_a_limited_time_from_the_first_message_on() {
+    let mut talk = Talk::new(ConnectionConfig {
+        heartbeat_interval: Duration::ZERO,
+        ..ConnectionConfig::default()
+    });
+    talk.connects();
+    talk.calls(wait());
+    talk.says();
+    talk.passes(100 * SECOND);
+    talk.hears(&added("d", 1));
+    talk.passes(59 * SECOND);
+    assert!(talk.ids().is_empty());
+    talk.passes(SECOND);
+    assert_eq!(talk.ids(), ["d"]);
+    assert_eq!(talk.client.unfinished_calls(), 1);
+}
+
+#[test]
+fn what_is_taken_back_before_it_is_sent_does_not_pile_up() {
+    let mut talk = Talk::connected();
+    talk.says();
+    for n in 0..100 {
+        let call = talk.calls(plain());
+        talk.client.cancel(call);
+        talk.subscribes(&n.to_string());
+        talk.client.unsubscribe(&n.to_string());
+        assert!(!talk.client.has_transmit());
+    }
+}
+
+#[test]
+fn times_without_end_are_no_times() {
+    let mut talk = Talk::new(ConnectionConfig {
+        connect_timeout: Duration::MAX,
+        login_timeout: Duration::MAX,
+        heartbeat_interval: Duration::MAX,
+        heartbeat_timeout: Duration::MAX,
+        max_hold_time: Duration::MAX,
+        ..ConnectionConfig::default()
+    });
+    talk.connects();
+    talk.has("s");
+    talk.reconnects();
+    assert_eq!(talk.client.poll_timeout(), None);
 }
 
 #[test]

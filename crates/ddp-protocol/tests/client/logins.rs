@@ -1,9 +1,9 @@
 //! Who is logged in, and stays it.
 
-use ddp_protocol::client::{CallError, Event};
+use ddp_protocol::client::{CallError, Event, Loss, Status};
 use ddp_protocol::{Error, object};
 
-use crate::talk::{Talk, method, plain, ready, sub, updated};
+use crate::talk::{SECOND, Talk, method, plain, ready, sub, updated};
 
 fn login(talk: &mut Talk, token: &str) {
     let call = talk
@@ -62,6 +62,31 @@ fn a_login_that_cannot_be_repeated_is_lost() {
         [Event::User { id: None }, Event::LoginLost(error)]
     );
     assert_eq!(talk.reconnects().len(), 1);
+}
+
+#[test]
+fn a_login_that_is_not_answered_in_time_is_repeated_on_the_next_connection() {
+    let mut talk = Talk::connected();
+    talk.has("s");
+    login(&mut talk, "t");
+    talk.hears(r#"{"msg":"updated","methods":["1"]}"#);
+    talk.happens();
+    assert!(talk.reconnects()[1].contains(r#"{"resume":"t"}"#));
+    let call = talk.calls(plain());
+    talk.hears(&ready("s"));
+    talk.passes(29 * SECOND);
+    assert_eq!(talk.client.status(), Status::Connected);
+    talk.hears(r#"{"msg":"ping"}"#);
+    talk.passes(SECOND);
+    assert_eq!(talk.client.status(), Status::Offline(Loss::LoginTimeout));
+    assert_eq!(talk.client.user_id(), Some("u"));
+    assert_eq!(talk.client.unfinished_calls(), 1);
+    assert!(talk.connects()[1].contains(r#"{"resume":"t"}"#));
+    talk.hears(r#"{"msg":"result","id":"4","result":{"id":"u","token":"t"}}"#);
+    talk.hears(r#"{"msg":"updated","methods":["4"]}"#);
+    talk.hears(&ready("s"));
+    assert_eq!(talk.says(), [method(call)]);
+    assert_eq!(talk.client.user_id(), Some("u"));
 }
 
 #[test]
