@@ -1,4 +1,4 @@
-// Three DDP clients that others wrote do everything that the launcher offers.
+// DDP clients that others wrote, and ddp-client, do everything that the launcher offers.
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { dockerfile } from './support/archives.js';

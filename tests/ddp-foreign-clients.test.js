@@ -1,4 +1,4 @@
-// DDP clients that others wrote, against ddp-server's test service: one story, told by each of them.
+// DDP clients that others wrote, and ddp-client, against ddp-server's test service: one story, told by each of them.
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { Foreign } from './support/foreign.js';
@@ -14,6 +14,7 @@ const clients = [
   { name: 'ddp', library: 'ddp', options: { reconnect: true } },
   { name: '@meteorrn/core', library: 'meteorrn' },
   { name: 'asteroid', library: 'asteroid' },
+  { name: 'ddp-client', library: 'rust' },
   { name: 'python-meteor', library: 'python', refused: { reason: 'Access denied' } },
   ...['websocket', 'xhr-streaming', 'xhr-polling', 'eventsource'].map((transport) => ({
     name: `sockjs-client by ${transport}`,

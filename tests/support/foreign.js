@@ -1,4 +1,4 @@
-// Other people's DDP clients behind one small interface.
+// Other people's DDP clients, and this repository's, behind one small interface.
 import { fork, spawn } from 'node:child_process';
 import { mkdtemp, rm, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -10,8 +10,8 @@ import { until, within } from './until.js';
 
 const here = fileURLToPath(new URL('.', import.meta.url));
 
-/** npm's names, by the short names that tests use. */
-export const libraries = { simpleddp: 'simpleddp', ddp: 'ddp', meteorrn: '@meteorrn/core' };
+/** Their own names, by the short names that tests use. */
+export const libraries = { simpleddp: 'simpleddp', ddp: 'ddp', meteorrn: '@meteorrn/core', rust: 'ddp-client' };
 
 /** More of them, for what speaks all of DDP; the SockJS ones take the address of the SockJS endpoint. */
 export const moreLibraries = { ...libraries, asteroid: 'asteroid', python: 'python-meteor' };
@@ -24,7 +24,7 @@ export class Foreign {
   static async connect(library, url, follow, options = {}) {
     const folder = library === 'meteorrn' ? await bundleForNode() : null;
     const settings = { follow, reconnect: false, ...options, ...(folder ? { bundle: join(folder, 'core.cjs') } : {}) };
-    const start = library === 'python' ? startPython : startNode;
+    const start = { python: startPython, rust: startRust }[library] ?? startNode;
     const client = new Foreign(start(library, url, { ...process.env, FOREIGN_CLIENT: JSON.stringify(settings) }), folder);
     try {
       await within(client.opened, `${library} connecting to ${url}`);
@@ -131,7 +131,24 @@ function startNode(library, url, env) {
 // TEST_PYTHON names a Python that has what tests/python/requirements.txt lists.
 function startPython(_, url, env) {
   const python = process.env.TEST_PYTHON ?? join(here, '../python/venv/bin/python');
-  const child = spawn(python, [join(here, '../python/client.py'), url], { env, stdio: ['pipe', 'pipe', 'inherit'] });
+  return startLines(python, [join(here, '../python/client.py'), url], env);
+}
+
+// ddp-client's example for scripts; CLIENT_BINARY names another one.
+function startRust(_, url, env) {
+  const binary = process.env.CLIENT_BINARY ?? join(here, '../../target/release/examples/json_lines');
+  const { child, send, receive } = startLines(binary, [url, ...JSON.parse(env.FOREIGN_CLIENT).follow], env);
+  const translate = (listener) => (message) => {
+    if (!message.status) return listener(message);
+    if (message.status !== 'connected') return undefined;
+    listener({ connected: {} });
+    return listener({ opened: true });
+  };
+  return { child, send, receive: (listener) => receive(translate(listener)) };
+}
+
+function startLines(command, args, env) {
+  const child = spawn(command, args, { env, stdio: ['pipe', 'pipe', 'inherit'] });
   const lines = createInterface({ input: child.stdout });
   return {
     child,

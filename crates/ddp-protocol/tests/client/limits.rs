@@ -64,7 +64,7 @@ fn messages_that_make_no_sense_are_passed_over_and_counted() {
 }
 
 #[test]
-fn what_is_held_back_is_limited_in_bytes_and_then_shown_early() {
+fn what_is_held_back_is_limited() {
     let mut talk = Talk::new(ConnectionConfig {
         max_held_bytes: 500,
         ..ConnectionConfig::default()
