@@ -1,12 +1,14 @@
 use ddp_protocol::ejson::{self, Value};
+use serde::de::DeserializeOwned;
 
 use crate::error::Error;
 
 /// The arguments of a method or publication, as its handler takes them.
 ///
 /// A tuple names each argument's type, which is read by [`ejson::from_value`]. What does not fit
-/// is answered with `400 Match failed`, as by Meteor's `check`: a wrong type, an argument too
-/// many, or one too few that is no `Option`. `()` takes none. `Vec<Value>` takes whatever comes.
+/// is answered with `400 Match failed`, as by Meteor's `check`: a wrong type, or an argument too
+/// few that is no `Option`. Arguments beyond those that are named are ignored, as functions do in
+/// JavaScript. `()` names none. `Vec<Value>` takes whatever comes, for handlers that count.
 ///
 /// ```
 /// # use ddp_server::Server;
@@ -20,7 +22,7 @@ pub trait FromParams: Sized + Send + 'static {
     ///
     /// # Errors
     ///
-    /// [`Error::match_failed`], with the reason for the log.
+    /// [`Error::match_failed`]; which argument it was goes to the log.
     fn from_params(params: Vec<Value>) -> Result<Self, Error>;
 }
 
@@ -30,17 +32,26 @@ impl FromParams for Vec<Value> {
     }
 }
 
+/// Reads the first arguments, as many as are named.
+fn read<P: DeserializeOwned>(mut params: Vec<Value>, named: usize) -> Result<P, Error> {
+    params.truncate(named);
+    ejson::from_value(Value::Array(params)).map_err(|error| {
+        // where, but not what: it may be a password
+        let at = error.path();
+        tracing::debug!(at = format_args!("{at:.100}"), "the arguments do not fit");
+        Error::match_failed()
+    })
+}
+
 macro_rules! tuples {
     ($($($argument:ident)*;)*) => {$(
         impl<$($argument),*> FromParams for ($($argument,)*)
         where
-            $($argument: serde::de::DeserializeOwned + Send + 'static,)*
+            $($argument: DeserializeOwned + Send + 'static,)*
         {
             fn from_params(params: Vec<Value>) -> Result<Self, Error> {
-                ejson::from_value(Value::Array(params)).map_err(|error| {
-                    tracing::debug!(%error, "the arguments do not fit");
-                    Error::match_failed()
-                })
+                const NAMES: &[&str] = &[$(stringify!($argument)),*];
+                read(params, NAMES.len())
             }
         }
     )*};
@@ -73,11 +84,17 @@ mod tests {
             read::<(f64, String)>(r#"[1, "x"]"#),
             Some((1.0, "x".to_owned()))
         );
-        for json in ["[]", "[1]", r#"["x", 1]"#, r#"[1, "x", null]"#, "[1, null]"] {
+        for json in ["[]", "[1]", r#"["x", 1]"#, "[1, null]"] {
             assert_eq!(read::<(f64, String)>(json), None, "{json}");
         }
         assert_eq!(read::<()>("[]"), Some(()));
-        assert_eq!(read::<()>("[1]"), None);
+    }
+
+    #[test]
+    fn arguments_that_nobody_names_are_ignored() {
+        assert_eq!(read::<()>("[1]"), Some(()));
+        assert_eq!(read::<(f64, f64)>(r#"[1, 2, 3, {}]"#), Some((1.0, 2.0)));
+        assert_eq!(read::<Vec<Value>>("[1, 2]").map(|all| all.len()), Some(2));
     }
 
     #[test]

@@ -89,6 +89,8 @@ mod tests {
         };
         assert_eq!(result(task), Some(object! { "text": "x", "done": () }));
         assert_eq!(result("text"), Some("text".into()));
+        let user: Option<std::sync::Arc<str>> = Some("ada".into());
+        assert_eq!(result(user), Some("ada".into()));
     }
 
     #[test]
