@@ -28,6 +28,9 @@ const EXPOSED_HEADERS: [&str; 14] = [
     "accept-language",
 ];
 
+/// Of these the first line counts, if there are several.
+const SINGLE_HEADERS: [&str; 3] = ["host", "referer", "user-agent"];
+
 /// A client's connection, as methods and publications see it (Meteor's `this.connection`).
 #[derive(Debug, Clone)]
 pub struct Connection(Arc<Inner>);
@@ -55,7 +58,7 @@ impl Connection {
         let client_address = client_address(peer, headers, forwarded_count);
         let headers = EXPOSED_HEADERS
             .into_iter()
-            .filter_map(|name| Some((name, headers.get(name)?.to_str().ok()?.to_owned())))
+            .filter_map(|name| Some((name, joined(headers, name)?)))
             .collect();
         Self(Arc::new(Inner {
             id,
@@ -140,11 +143,27 @@ pub(crate) fn client_address(
         return Some(peer.ip().to_string());
     }
     let from_right = usize::try_from(forwarded_count).ok()?;
-    let forwarded = headers.get("x-forwarded-for")?.to_str().ok()?;
+    let forwarded = joined(headers, "x-forwarded-for")?;
     let mut addresses = forwarded.rsplit(',');
     addresses
         .nth(from_right - 1)
         .map(|address| address.trim().to_owned())
+}
+
+/// A header as Node gives it. Where it comes in several lines they are one list: a proxy may add
+/// its line below that of a client which lies.
+fn joined(headers: &HeaderMap, name: &str) -> Option<String> {
+    let lines = headers.get_all(name).iter();
+    // bytes that are no ASCII are taken for Latin-1
+    let mut lines = lines.map(|line| line.as_bytes().iter().copied().map(char::from));
+    let mut joined: String = lines.next()?.collect();
+    if !SINGLE_HEADERS.contains(&name) {
+        for line in lines {
+            joined.push_str(", ");
+            joined.extend(line);
+        }
+    }
+    Some(joined)
 }
 
 #[cfg(test)]
@@ -165,6 +184,38 @@ mod tests {
         assert_eq!(address(forwarded, 0).as_deref(), Some("127.0.0.1"));
         assert_eq!(address(forwarded, 1).as_deref(), Some("5.6.7.8"));
         assert_eq!(address(forwarded, 2).as_deref(), Some("1.2.3.4"));
+    }
+
+    #[test]
+    fn a_proxy_may_add_a_line_of_its_own() {
+        let mut headers = HeaderMap::new();
+        for line in ["6.6.6.6", "1.2.3.4, 5.6.7.8"] {
+            headers.append("x-forwarded-for", line.parse().unwrap());
+        }
+        let address = |count| client_address(([127, 0, 0, 1], 80).into(), &headers, count);
+        assert_eq!(address(1).as_deref(), Some("5.6.7.8"));
+        assert_eq!(address(3).as_deref(), Some("6.6.6.6"));
+    }
+
+    #[test]
+    fn what_a_client_claims_cannot_hide_what_a_proxy_says() {
+        let mut headers = HeaderMap::new();
+        let line = http::HeaderValue::from_bytes(b"\xff, 5.6.7.8").unwrap();
+        headers.insert("x-forwarded-for", line);
+        let address = client_address(([127, 0, 0, 1], 80).into(), &headers, 1);
+        assert_eq!(address.as_deref(), Some("5.6.7.8"));
+    }
+
+    #[test]
+    fn headers_of_which_there_is_one_are_not_joined() {
+        let mut headers = HeaderMap::new();
+        for line in ["a", "b"] {
+            headers.append("user-agent", line.parse().unwrap());
+            headers.append("via", line.parse().unwrap());
+        }
+        assert_eq!(joined(&headers, "user-agent").as_deref(), Some("a"));
+        assert_eq!(joined(&headers, "via").as_deref(), Some("a, b"));
+        assert_eq!(joined(&headers, "host"), None);
     }
 
     #[test]
