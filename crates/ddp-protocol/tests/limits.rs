@@ -97,7 +97,7 @@ fn subscriptions_and_waiting_messages_are_counted() {
     talk.subscribes("s");
     let sub = talk.runs_publication("s");
     talk.says(r#"{"msg":"unsub","id":"other"}"#);
-    talk.says(r#"{"msg":"unsub","id":"one too many"}"#);
+    talk.subscribes("one too many");
     let heard = talk.hears();
     assert!(heard[0].starts_with(r#"{"msg":"nosub","id":"one too many","error":{"#));
     talk.session.publication_returned(sub);
@@ -106,6 +106,20 @@ fn subscriptions_and_waiting_messages_are_counted() {
     assert_eq!(heard[0], r#"{"msg":"nosub","id":"other"}"#);
     assert!(heard[1].contains(r#""error":"too-many-subscriptions""#));
     assert_eq!(talk.session.subscriptions(), 1);
+}
+
+#[test]
+fn a_subscription_can_be_ended_however_much_waits() {
+    let mut talk = Talk::connected(SessionConfig {
+        max_queued_messages: 0,
+        ..Default::default()
+    });
+    talk.subscribes("s");
+    let sub = talk.runs_publication("s");
+    talk.says(r#"{"msg":"unsub","id":"s"}"#);
+    assert_eq!(talk.hears(), [r#"{"msg":"nosub","id":"s"}"#]);
+    talk.stops(sub);
+    assert_eq!(talk.session.subscriptions(), 0);
 }
 
 #[test]

@@ -20,8 +20,15 @@ pub struct Config {
     pub message_rate: MessageRate,
     /// How many messages of one client may wait for their turn. Default: 10,000.
     pub max_queued_messages: usize,
+    /// How many bytes of messages of one client may wait for their turn, together with those of
+    /// its open subscriptions, which are kept to run them again when the user changes. One more
+    /// message is then answered with an error. Default: 64 MiB.
+    pub max_incoming_bytes: usize,
     /// How many subscriptions one client may have open. Default: 1,000.
     pub max_subscriptions: usize,
+    /// From how many bytes on that wait for a client the changes of a document become one, so
+    /// that a slow client is told what is true instead of what was. Default: 256 KiB.
+    pub drain_bytes: usize,
     /// How many bytes may wait for a client that does not read before it is dropped with code
     /// 1013. Default: 16 MiB.
     pub max_outgoing_bytes: usize,
@@ -67,7 +74,9 @@ impl Default for Config {
             connect_timeout: session.connect_timeout,
             message_rate: session.message_rate,
             max_queued_messages: session.max_queued_messages,
+            max_incoming_bytes: session.max_incoming_bytes,
             max_subscriptions: session.max_subscriptions,
+            drain_bytes: session.drain_bytes,
             max_outgoing_bytes: session.max_queued_bytes,
             http_forwarded_count: 0,
             max_connections: usize::MAX,
@@ -99,7 +108,9 @@ impl Config {
             heartbeat_timeout: self.heartbeat.timeout,
             message_rate: self.message_rate,
             max_queued_messages: self.max_queued_messages,
+            max_incoming_bytes: self.max_incoming_bytes,
             max_subscriptions: self.max_subscriptions,
+            drain_bytes: self.drain_bytes,
             max_queued_bytes: self.max_outgoing_bytes,
             types: self.types.clone(),
             ..SessionConfig::default()

@@ -238,6 +238,80 @@ async fn what_waits_too_long_in_line_is_answered_with_an_error() {
 }
 
 #[tokio::test]
+async fn what_waits_in_line_may_only_have_so_many_bytes() {
+    let config = Config {
+        max_incoming_bytes: 1000,
+        ..Config::default()
+    };
+    let running = Running::test_service(config).await;
+    let mut client = running.connected().await;
+    client
+        .send(&json!({ "msg": "sub", "id": "s", "name": "asyncReady", "params": [600_000] }))
+        .await;
+    for id in ["waits", "refused"] {
+        let long = "x".repeat(2000);
+        client
+            .send(&json!({ "msg": "method", "id": id, "method": "echo", "params": [long] }))
+            .await;
+    }
+    let refusal = client.recv().await;
+    assert_eq!(refusal["id"], "refused");
+    assert_eq!(refusal["error"]["error"], "too-many-requests");
+}
+
+const CHANGES: u32 = 1000;
+
+/// How many changes of one document a client hears that does not read while they happen.
+async fn changes_heard(drain_bytes: usize) -> u32 {
+    let (news, view) = live::collection("news");
+    news.set("latest", fields! { "n": 0 });
+    let (heard, mut hears) = mpsc::unbounded_channel();
+    let server = Server::builder()
+        .config(Config {
+            drain_bytes,
+            max_outgoing_bytes: usize::MAX,
+            ..Config::default()
+        })
+        .method("long", |_, ()| async { Ok("x".repeat(15 << 20)) })
+        .method("mark", move |_, ()| {
+            heard.send(()).unwrap();
+            async { Ok(()) }
+        })
+        .publish("news", move |_, ()| {
+            let all = view.find();
+            async { Ok(all) }
+        })
+        .build();
+    let running = Running::start(server).await;
+    let mut client = running.connected().await;
+    client.subscribe("news").await;
+    // far more than what sockets hold
+    for name in ["long", "long", "long", "long", "long", "mark"] {
+        client
+            .send(&json!({ "msg": "method", "id": name, "method": name }))
+            .await;
+    }
+    soon("the last call", hears.recv()).await.unwrap();
+    for n in 1..=CHANGES {
+        news.set("latest", fields! { "n": n });
+    }
+    let mut changes = 0;
+    loop {
+        let message = client.recv().await;
+        changes += u32::from(message["msg"] == "changed");
+        if message["fields"]["n"] == CHANGES {
+            return changes;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_slow_client_is_told_what_is_true_then() {
+    assert_eq!(changes_heard(usize::MAX).await, CHANGES);
+    assert_eq!(changes_heard(1000).await, 1);
+}
+
+#[tokio::test]
 async fn a_subscription_too_many_is_refused() {
     let config = Config {
         max_subscriptions: 1,

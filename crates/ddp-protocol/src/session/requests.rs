@@ -171,14 +171,15 @@ impl Session {
         }
     }
 
-    /// Answers what does not fit into the queue any more.
+    /// Answers what does not fit into the queue any more. Subscriptions are ended nevertheless:
+    /// that takes no room, and the client will not ask again.
     fn refuse(&mut self, request: Request) {
         const REASON: &str = "Too many messages are waiting to be processed";
         let error = || Error::new("too-many-requests", REASON);
         match request {
             Request::Method { id, .. } => self.refuse_method(id, error()),
             Request::Sub { id, .. } => self.send_nosub(Some(id.into()), Some(error())),
-            Request::Unsub { id } => self.send_nosub(id, Some(error())),
+            Request::Unsub { id } => self.unsubscribe(id),
             Request::Refuse { .. } => self.send_error(REASON, None),
         }
     }
