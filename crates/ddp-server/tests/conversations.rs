@@ -196,6 +196,27 @@ async fn every_kind_of_value_arrives_as_ejson() {
 }
 
 #[tokio::test]
+async fn null_is_an_argument_and_what_is_left_out_is_none() {
+    let (_running, mut client) = client().await;
+    client.subscribe("tasks").await;
+    let id = client.call("insertTask", json!(["x"])).await["result"].clone();
+    let mut told = async |params: Value| {
+        let call = json!({ "msg": "method", "id": "m", "method": "setField", "params": params });
+        client.send(&call).await;
+        client.recv_until("result").await.swap_remove(0)
+    };
+    assert_eq!(
+        told(json!([id, "due", null])).await["fields"],
+        json!({ "due": null })
+    );
+    assert_eq!(told(json!([id, "due"])).await["cleared"], json!(["due"]));
+    let slow = client.call("slow", json!([0, null])).await;
+    assert_eq!(slow.get("result"), Some(&Value::Null));
+    let slow = client.call("slow", json!([])).await;
+    assert_eq!((slow.get("result"), slow.get("error")), (None, None));
+}
+
+#[tokio::test]
 async fn without_merging_a_document_is_added_once_and_removed_with_its_last_subscription() {
     let (_running, mut client) = client().await;
     let open = |tag: &str, fields: Value| {

@@ -165,7 +165,13 @@ async fn other_clients_are_logged_out_by_removing_their_tokens() {
     let ada = json!([{ "username": "ada", "password": "secret" }]);
     let token = first.call("createUser", ada).await["result"]["token"].clone();
     second.call("login", json!([{ "resume": token }])).await;
-    let new = first.call("getNewToken", json!([])).await;
+    let configuration = "meteor.loginServiceConfiguration";
+    first.subscribe(configuration).await;
+    first
+        .send(&json!({ "msg": "method", "id": "new", "method": "getNewToken" }))
+        .await;
+    assert_eq!(first.recv().await["subs"], json!([configuration]));
+    let new = first.recv_until("result").await.pop().unwrap();
     assert_ne!(new["result"]["token"], token);
     assert!(new["result"].get("type").is_none());
     assert!(

@@ -6,6 +6,8 @@ use ddp_server::ejson::{Date, Value};
 use ddp_server::live::{Writer, collection};
 use ddp_server::{Builder, fields};
 
+use super::Arguments;
+
 pub(super) fn offer(builder: Builder) -> Builder {
     let (ten, ten_view) = collection("ten");
     for n in 0..10 {
@@ -23,8 +25,8 @@ pub(super) fn offer(builder: Builder) -> Builder {
             let all = ticks_view.find();
             async { Ok(all) }
         })
-        .method("tick", move |_, (v,): (Option<Value>,)| {
-            tick(&ticks, v.unwrap_or(Value::Null));
+        .method("tick", move |_, mut arguments: Arguments| {
+            tick(&ticks, arguments.next().unwrap_or(Value::Null));
             async { Ok(()) }
         })
 }

@@ -1,13 +1,13 @@
 use ddp_server::ejson::Value;
 use ddp_server::{Builder, MethodContext, object};
 
-use super::wait;
+use super::{Arguments, wait};
 
 pub(super) fn offer(builder: Builder) -> Builder {
     let builder = builder
         .method("echo", |_, params: Vec<Value>| async { Ok(params) })
-        .method("echoOne", |_, params: Vec<Value>| async {
-            Ok(params.into_iter().next())
+        .method("echoOne", |_, mut arguments: Arguments| async move {
+            Ok(arguments.next())
         })
         .method("nothing", |_, _: Vec<Value>| async { Ok(()) })
         .method("returnsNull", |_, _: Vec<Value>| async { Ok(Value::Null) })
@@ -24,16 +24,15 @@ pub(super) fn offer(builder: Builder) -> Builder {
 }
 
 fn offer_slow(builder: Builder) -> Builder {
-    type Slow = (f64, Option<String>);
     builder
-        .method("slow", |_, (ms, tag): Slow| async move {
-            wait(ms).await;
-            Ok(tag)
+        .method("slow", |_, mut arguments: Arguments| async move {
+            wait(arguments.millis()).await;
+            Ok(arguments.next())
         })
-        .method("slowUnblock", |ctx, (ms, tag): Slow| async move {
+        .method("slowUnblock", |ctx, mut arguments: Arguments| async move {
             ctx.unblock();
-            wait(ms).await;
-            Ok(tag)
+            wait(arguments.millis()).await;
+            Ok(arguments.next())
         })
 }
 

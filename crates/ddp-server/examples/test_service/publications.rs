@@ -1,7 +1,7 @@
 use ddp_server::ejson::{ObjectId, Value};
 use ddp_server::{Builder, DocumentId, Error, Subscription, fields};
 
-use super::wait;
+use super::{Arguments, wait};
 
 pub(super) fn offer(builder: Builder) -> Builder {
     let builder = manual(builder, "empty", Subscription::ready);
@@ -19,9 +19,9 @@ pub(super) fn offer(builder: Builder) -> Builder {
     });
     offer_failing(builder)
         .publish("asyncReady", ready_later)
-        .publish("asyncUnblockReady", |sub, params: (f64,)| {
+        .publish("asyncUnblockReady", |sub, arguments: Arguments| {
             sub.unblock();
-            ready_later(sub, params)
+            ready_later(sub, arguments)
         })
 }
 
@@ -97,7 +97,8 @@ fn ids(sub: &Subscription) {
     sub.ready();
 }
 
-async fn ready_later(sub: Subscription, (ms,): (f64,)) -> Result<(), Error> {
+async fn ready_later(sub: Subscription, mut arguments: Arguments) -> Result<(), Error> {
+    let ms = arguments.millis();
     wait(ms).await;
     sub.added("slowthings", format!("s{ms}"), fields! { "ms": ms });
     sub.ready();

@@ -14,7 +14,8 @@ mod users;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use ddp_server::{Config, Server, Strategy, Subscription, fields};
+use ddp_server::ejson::{self, Fields, Value};
+use ddp_server::{Config, DocumentId, Error, FromParams, Server, Strategy, Subscription, fields};
 
 /// What the service can do besides, off by default.
 #[derive(Debug, Clone, Copy, Default)]
@@ -74,6 +75,48 @@ impl Tagged {
 
     fn each(&self, tag: &str, tell: impl Fn(&Subscription)) {
         lock(&self.0).get(tag).into_iter().flatten().for_each(tell);
+    }
+}
+
+/// The arguments of a JavaScript function, which takes any kind and number of them.
+struct Arguments(std::vec::IntoIter<Value>);
+
+impl Arguments {
+    /// The next one. `None` is `undefined`, which is not `null`.
+    fn next(&mut self) -> Option<Value> {
+        self.0.next()
+    }
+
+    /// The next one as a name, by which things are kept.
+    fn name(&mut self) -> String {
+        match self.next() {
+            Some(Value::String(name)) => name,
+            Some(other) => ejson::stringify(&other),
+            None => "undefined".to_owned(),
+        }
+    }
+
+    /// The next one as a time in ms.
+    fn millis(&mut self) -> f64 {
+        self.next().and_then(|ms| ms.as_f64()).unwrap_or_default()
+    }
+
+    fn fields(&mut self) -> Fields {
+        match self.next() {
+            Some(Value::Object(fields)) => fields,
+            _ => Fields::new(),
+        }
+    }
+
+    fn document_id(&mut self) -> DocumentId {
+        let id = self.next().as_ref().and_then(DocumentId::from_value);
+        id.unwrap_or_else(DocumentId::undefined)
+    }
+}
+
+impl FromParams for Arguments {
+    fn from_params(params: Vec<Value>) -> Result<Self, Error> {
+        Ok(Self(params.into_iter()))
     }
 }
 

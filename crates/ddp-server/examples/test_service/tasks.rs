@@ -2,7 +2,9 @@ use std::sync::Arc;
 
 use ddp_server::ejson::{Fields, Value};
 use ddp_server::live::{Writer, collection};
-use ddp_server::{Builder, Error, fields};
+use ddp_server::{Builder, Error};
+
+use super::Arguments;
 
 /// How many ids one call may ask for.
 const MOST_IDS: u32 = 10_000;
@@ -27,9 +29,11 @@ fn offer_writing(builder: Builder, tasks: Writer) -> Builder {
     let tasks = Arc::new(tasks);
     let [touch, set, remove] = std::array::from_fn(|_| Arc::clone(&tasks));
     builder
-        .method("insertTask", move |ctx, (text,): (String,)| {
+        .method("insertTask", move |ctx, mut arguments: Arguments| {
             let id = ctx.random().collection("tasks").id();
-            tasks.set(&id, fields! { "text": text, "n": 0 });
+            let text = arguments.next().map(|text| ("text".to_owned(), text));
+            let n = ("n".to_owned(), Value::from(0));
+            tasks.set(&id, text.into_iter().chain([n]).collect());
             async { Ok(id) }
         })
         .method("touchTask", move |_, (id,): (String,)| {
@@ -39,17 +43,14 @@ fn offer_writing(builder: Builder, tasks: Writer) -> Builder {
             });
             async move { Ok(touched) }
         })
-        .method(
-            "setField",
-            move |_, params: (String, String, Option<Value>)| {
-                let (id, key, value) = params;
-                let changed = update(&set, &id, |task| match value {
-                    Some(value) => drop(task.insert(key, value)),
-                    None => drop(task.shift_remove(&key)),
-                });
-                async move { Ok(changed) }
-            },
-        )
+        .method("setField", move |_, mut arguments: Arguments| {
+            let (id, key) = (arguments.name(), arguments.name());
+            let changed = update(&set, &id, |task| match arguments.next() {
+                Some(value) => drop(task.insert(key, value)),
+                None => drop(task.shift_remove(&key)),
+            });
+            async move { Ok(changed) }
+        })
         .method("removeTask", move |_, (id,): (String,)| {
             let removed = u32::from(remove.remove(&id));
             async move { Ok(removed) }

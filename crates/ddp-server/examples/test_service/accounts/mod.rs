@@ -63,7 +63,7 @@ fn offer_logins(builder: Builder, accounts: &Arc<Accounts>) -> Builder {
         "changePassword",
         accounts,
         |accounts, ctx, params| {
-            let [old, new] = params else {
+            let [old, new, ..] = params else {
                 return Err(Error::match_failed());
             };
             accounts.change_password(ctx, &Password::read(old)?, &Password::read(new)?)
@@ -171,12 +171,11 @@ impl Accounts {
 
     fn new_token(&self, ctx: &MethodContext) -> Outcome {
         let user = logged_in(ctx)?;
-        let mut store = self.store();
-        let expires = store
-            .expiry(ctx.connection().id())
-            .unwrap_or_else(|| now() + LIFETIME);
-        let token = Token::new(expires);
-        store.bind(ctx.connection(), &user, &token);
+        let expires = self.store().expiry(ctx.connection().id());
+        let token = Token::new(expires.unwrap_or_else(|| now() + LIFETIME));
+        self.store().bind(ctx.connection(), &user, &token);
+        // as with every login, all subscriptions begin again
+        ctx.set_user_id(Some(&user))?;
         Ok(Some(told(&user, &token)))
     }
 
