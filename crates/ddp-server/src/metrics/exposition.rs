@@ -26,66 +26,46 @@ struct Shown(Snapshot);
 
 impl Collector for Shown {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let it = &self.0;
-        for (name, help, value) in [
-            ("sessions", "Sessions that are open", it.sessions),
-            (
-                "subscriptions",
-                "Subscriptions that are open",
-                it.subscriptions,
-            ),
-            (
-                "queued_messages",
-                "Messages of clients that wait for their turn",
-                it.queued_messages,
-            ),
-            (
-                "queued_bytes",
-                "Bytes that wait to be sent",
-                it.queued_bytes,
-            ),
-        ] {
+        for (name, help, value) in levels(&self.0) {
             // the format's gauges are signed
             let value = i64::try_from(value).unwrap_or(i64::MAX);
             show(&mut encoder, name, help, &ConstGauge::new(value))?;
         }
-        for (name, help, value) in [
-            (
-                "sessions_opened",
-                "Sessions since the start",
-                it.sessions_opened,
-            ),
-            ("messages_in", "Messages from clients", it.messages_in),
-            ("messages_out", "Messages to clients", it.messages_out),
-            ("bytes_in", "Bytes of messages from clients", it.bytes_in),
-            ("bytes_out", "Bytes of messages to clients", it.bytes_out),
-            (
-                "subscriptions_started",
-                "Subscriptions since the start",
-                it.subscriptions_started,
-            ),
-            (
-                "unknown_methods",
-                "Calls of methods that are not offered",
-                it.unknown_methods,
-            ),
-            (
-                "unknown_publications",
-                "Subscriptions to publications that are not offered",
-                it.unknown_publications,
-            ),
-            (
-                "rate_limited",
-                "Calls and subscriptions that a rate limit refused",
-                it.rate_limited,
-            ),
-        ] {
+        for (name, help, value) in counts(&self.0) {
             show(&mut encoder, name, help, &ConstCounter::new(value))?;
         }
-        sessions_closed(it, &mut encoder)?;
-        method_errors(it, &mut encoder)?;
-        method_times(it, &mut encoder)
+        sessions_closed(&self.0, &mut encoder)?;
+        method_errors(&self.0, &mut encoder)?;
+        method_times(&self.0, &mut encoder)
     }
+}
+
+/// A name, what it means, and how much it is.
+type Number = (&'static str, &'static str, u64);
+
+#[rustfmt::skip]
+fn levels(it: &Snapshot) -> [Number; 4] {
+    [
+        ("sessions", "Sessions that are open", it.sessions),
+        ("subscriptions", "Subscriptions that are open", it.subscriptions),
+        ("queued_messages", "Messages of clients that wait for their turn", it.queued_messages),
+        ("queued_bytes", "Bytes that wait to be sent", it.queued_bytes),
+    ]
+}
+
+#[rustfmt::skip]
+fn counts(it: &Snapshot) -> [Number; 9] {
+    [
+        ("sessions_opened", "Sessions since the start", it.sessions_opened),
+        ("messages_in", "Messages from clients", it.messages_in),
+        ("messages_out", "Messages to clients", it.messages_out),
+        ("bytes_in", "Bytes of messages from clients", it.bytes_in),
+        ("bytes_out", "Bytes of messages to clients", it.bytes_out),
+        ("subscriptions_started", "Subscriptions since the start", it.subscriptions_started),
+        ("unknown_methods", "Calls of methods that are not offered", it.unknown_methods),
+        ("unknown_publications", "Subscriptions to publications that are not offered", it.unknown_publications),
+        ("rate_limited", "Calls and subscriptions that a rate limit refused", it.rate_limited),
+    ]
 }
 
 fn show(

@@ -88,8 +88,10 @@ impl Snapshot {
         }
     }
 
-    /// The snapshot in Prometheus' text format, to be served as
-    /// `application/openmetrics-text; version=1.0.0; charset=utf-8`.
+    /// The `Content-Type` of [`to_prometheus`](Self::to_prometheus).
+    pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+    /// The snapshot in Prometheus' text format (OpenMetrics 1.0).
     pub fn to_prometheus(&self) -> String {
         exposition::encode(self)
     }
