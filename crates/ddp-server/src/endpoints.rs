@@ -39,6 +39,7 @@ impl Endpoints {
         let sockjs = SockJs::builder(format!("{prefix}/sockjs"))
             .websocket(transports.websockets)
             .cors(transports.sockjs_cors)
+            .iframe(transports.iframes)
             .cookie_needed(transports.jsessionid)
             .heartbeat(HEARTBEAT)
             .disconnect_delay(DISCONNECT_DELAY)

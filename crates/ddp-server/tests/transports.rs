@@ -318,6 +318,7 @@ async fn transports_are_configured_as_in_meteor() {
         path_prefix: "/app".to_owned(),
         websockets: false,
         sockjs_cors: false,
+        iframes: false,
         jsessionid: true,
     };
     let config = Config {
@@ -335,6 +336,8 @@ async fn transports_are_configured_as_in_meteor() {
     assert_eq!(info["websocket"], false);
     assert_eq!(info["cookie_needed"], true);
     assert_eq!(info.get("origins"), None);
+    let page = request("GET /app/sockjs/iframe.html", &Value::Null, "");
+    assert_eq!(ask(running.address, page).await.status(), 404);
     let xhr = ask(
         running.address,
         request("POST /app/sockjs/0/1/xhr", &Value::Null, ""),

@@ -7,6 +7,7 @@ use axum::{
     body::Body,
     extract::{ConnectInfo, Request, State},
     http::StatusCode,
+    middleware::{self, Next},
     response::{IntoResponse, Response},
     routing::get,
 };
@@ -27,6 +28,8 @@ use crate::{api::Api, origin};
 
 /// What a browser's console shows of a page that may not connect.
 const FOREIGN_PAGE: &str = "Web pages of other sites may not connect to the launcher.\n";
+/// What whoever uses another name for this machine is told.
+const FOREIGN_NAME: &str = "The launcher is reached as localhost, or by an address.\n";
 
 /// How long a client may take to send the head of a request.
 const HEAD: Duration = Duration::from_secs(10);
@@ -41,6 +44,8 @@ pub(crate) struct Control {
     pub(crate) launcher_id: String,
     /// Where visitors reach the apps.
     pub(crate) proxy: SocketAddr,
+    /// Whether a proxy stands before the control port, which may be reached by any name.
+    pub(crate) proxied: bool,
 }
 
 /// Serves the control port until `stopped`, then finishes what is in flight.
@@ -53,6 +58,10 @@ pub(crate) async fn serve(
         .route("/", get(welcome))
         .route("/health", get(health))
         .fallback(ddp)
+        .layer(middleware::from_fn_with_state(
+            control.clone(),
+            addressed_here,
+        ))
         .with_state(control);
     let (connections, stopping) = (TaskTracker::new(), CancellationToken::new());
     let mut stopped = pin!(stopped);
@@ -94,6 +103,15 @@ async fn serve_connection(stream: TcpStream, router: Router, stopping: Cancellat
     };
     if let Err(error) = ended {
         tracing::debug!(%error, "a connection to the control port broke");
+    }
+}
+
+/// Lets in what is not for another name.
+async fn addressed_here(State(control): State<Control>, request: Request, next: Next) -> Response {
+    if control.proxied || origin::is_addressed_here(request.headers()) {
+        next.run(request).await
+    } else {
+        (StatusCode::FORBIDDEN, FOREIGN_NAME).into_response()
     }
 }
 

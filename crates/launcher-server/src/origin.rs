@@ -1,18 +1,37 @@
 //! Which web pages may connect to the control port.
 //!
-//! A browser says in `Origin` which page opens a WebSocket (RFC 6455 §10.2). Until there are accounts,
-//! the loopback address protects the launcher from other machines, but not from a page of any site that
-//! somebody reads on this one; names that lead to 127.0.0.1 (DNS rebinding) are no way around, since
-//! `Origin` tells the name.
+//! Until there are accounts, the loopback address protects the launcher from other machines, but not from
+//! a page of any site that somebody reads on this one. A browser says in `Origin` which page opens a
+//! WebSocket (RFC 6455 §10.2) or sends a POST. It says nothing there when a page asks for a script, a
+//! frame, or anything of its own origin by GET; then `Sec-Fetch-Site` tells where the page is from
+//! (W3C Fetch Metadata), and `Host` whether its origin is a name that only pretends to be this machine
+//! (DNS rebinding).
 
-use axum::http::{HeaderMap, header::ORIGIN};
+use axum::http::{HeaderMap, header::HOST, header::ORIGIN, uri::Authority};
 use url::{Host, Url};
 
-/// Whether a request comes from a program, which sends no `Origin` or its target as such, or from a
-/// page that was served by this machine.
+/// Whether a request comes from a program, which says nothing of pages, or from a page that was
+/// served by this machine.
 pub(crate) fn is_trusted(headers: &HeaderMap) -> bool {
-    let mut origins = headers.get_all(ORIGIN).iter();
+    let mut origins = headers.get_all(ORIGIN).iter().peekable();
+    if origins.peek().is_none() {
+        let mut sites = headers.get_all("sec-fetch-site").iter();
+        return sites.all(|site| site == "same-origin" || site == "none");
+    }
     origins.all(|origin| origin.to_str().is_ok_and(is_local))
+}
+
+/// Whether a request is for an address, or for the only name that always leads here.
+pub(crate) fn is_addressed_here(headers: &HeaderMap) -> bool {
+    let mut hosts = headers.get_all(HOST).iter();
+    hosts.all(|host| match Authority::try_from(host.as_bytes()) {
+        Ok(authority) => match Host::parse(authority.host()) {
+            Ok(Host::Domain(name)) => name == "localhost",
+            Ok(Host::Ipv4(_) | Host::Ipv6(_)) => true,
+            Err(_) => false,
+        },
+        Err(_) => false,
+    })
 }
 
 fn is_local(origin: &str) -> bool {
@@ -63,5 +82,50 @@ mod tests {
             assert!(!trusted(&[origin]), "{origin}");
         }
         assert!(!trusted(&["http://localhost", "https://evil.test"]));
+    }
+
+    fn from(site: &'static str, origin: Option<&'static str>) -> bool {
+        let mut headers = HeaderMap::new();
+        headers.insert("sec-fetch-site", site.parse().unwrap());
+        headers.extend(origin.map(|origin| (ORIGIN, origin.parse().unwrap())));
+        is_trusted(&headers)
+    }
+
+    #[test]
+    fn a_page_that_is_not_named_must_be_the_launcher_s_own() {
+        assert!(from("same-origin", None));
+        assert!(from("none", None));
+        for site in ["cross-site", "same-site", ""] {
+            assert!(!from(site, None), "{site}");
+        }
+        assert!(from("cross-site", Some("http://localhost:3000")));
+        assert!(!from("same-origin", Some("https://evil.test")));
+    }
+
+    fn addressed(host: &'static str) -> bool {
+        is_addressed_here(&HeaderMap::from_iter([(HOST, host.parse().unwrap())]))
+    }
+
+    #[test]
+    fn names_that_may_lead_anywhere_are_not_this_machine() {
+        assert!(is_addressed_here(&HeaderMap::new()));
+        for host in [
+            "localhost:8080",
+            "LOCALHOST",
+            "127.0.0.1:1",
+            "[::1]:8080",
+            "10.1.2.3",
+        ] {
+            assert!(addressed(host), "{host}");
+        }
+        for host in [
+            "evil.test:8080",
+            "localhost.evil.test",
+            "app.localhost",
+            "",
+            "a b",
+        ] {
+            assert!(!addressed(host), "{host}");
+        }
     }
 }

@@ -51,16 +51,30 @@ impl Builder {
         self
     }
 
-    /// Whether pages of other origins may connect over HTTP, with cookies. Default: yes. It does not
-    /// concern WebSockets, as browsers do not ask for them: see
-    /// [`Connection::headers`](crate::Connection::headers) for the origin.
+    /// Whether browsers are told that pages of other origins may read what is answered over HTTP, with
+    /// cookies. Default: yes.
+    ///
+    /// It concerns neither WebSockets nor JSONP, for which browsers do not ask, nor the
+    /// [`iframe`](Self::iframe) page. A server that must keep other origins' pages out looks at
+    /// `Origin` before it gives a request to [`SockJs::handle`], and serves no iframe page.
     #[must_use]
     pub fn cors(mut self, enabled: bool) -> Self {
         self.config.cors = enabled;
         self
     }
 
-    /// The client library that the iframe pages load. Must be of the same version as the page's own.
+    /// Whether the page `iframe*.html` is served, through which some transports work across origins.
+    /// Default: yes.
+    ///
+    /// It speaks for the page that has it in a frame, whoever that is, but what it sends has this
+    /// server's own origin: where it is served, `Origin` does not tell who connects.
+    #[must_use]
+    pub fn iframe(mut self, enabled: bool) -> Self {
+        self.config.iframe = enabled;
+        self
+    }
+
+    /// The client library that the iframe pages load, and run as a page of this server. Must be of the same version as the page's own.
     /// Default: `sockjs-client` 1 from a public network.
     #[must_use]
     pub fn sockjs_url(mut self, url: impl Into<String>) -> Self {

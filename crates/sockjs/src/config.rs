@@ -9,6 +9,7 @@ pub(crate) struct Config {
     pub(crate) disabled: Vec<Transport>,
     pub(crate) cookie_needed: bool,
     pub(crate) cors: bool,
+    pub(crate) iframe: bool,
     pub(crate) sockjs_url: String,
     pub(crate) heartbeat: Duration,
     pub(crate) heartbeat_timeout: Duration,
@@ -28,6 +29,7 @@ impl Default for Config {
             disabled: Vec::new(),
             cookie_needed: false,
             cors: true,
+            iframe: true,
             sockjs_url: "https://cdn.jsdelivr.net/npm/sockjs-client@1/dist/sockjs.min.js"
                 .to_owned(),
             heartbeat: Duration::from_secs(25),

@@ -179,6 +179,7 @@ impl Inner {
         let may = allowed.split(", ").any(|allowed| method == allowed);
         match endpoint {
             Endpoint::Unknown => Some(response::not_found()),
+            Endpoint::Iframe if !self.config.iframe => Some(response::not_found()),
             _ if !may => Some(response::method_not_allowed(allowed)),
             _ if method == Method::OPTIONS => Some(self.preflight(endpoint, headers)),
             Endpoint::Greeting => Some(greeting()),

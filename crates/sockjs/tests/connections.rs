@@ -436,6 +436,14 @@ async fn the_iframe_page_loads_the_library_that_was_named() {
 }
 
 #[tokio::test]
+async fn the_iframe_page_can_be_left_out() {
+    let (server, _connections) = server(|builder| builder.iframe(false)).await;
+    for page in ["/s/iframe.html", "/s/iframe-1.6.1.html"] {
+        assert_eq!(get(server, page).await.status, 404, "{page}");
+    }
+}
+
+#[tokio::test]
 async fn a_server_can_look_before_it_leaves_a_request_to_the_service() {
     let service = SockJs::builder("/s/").build(support::echo);
     let framed = Endpoint::Receive(Transport::WebSocket, "id");

@@ -9,7 +9,7 @@ mod wire;
 
 use std::{sync::Arc, time::Duration};
 
-use ddp_server::{Config, Server};
+use ddp_server::{Config, Server, Transports};
 use launcher_core::Launcher;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -37,6 +37,11 @@ impl Api {
         let config = Config {
             max_message_bytes: MAX_MESSAGE,
             http_forwarded_count,
+            transports: Transports {
+                // Whoever has it in a frame would speak with an origin that is trusted.
+                iframes: false,
+                ..Transports::default()
+            },
             ..Config::default()
         };
         let builder = Server::builder().config(config);

@@ -98,6 +98,7 @@ impl Server {
             api: api.clone(),
             launcher_id: launcher.id().to_owned(),
             proxy: addresses.1,
+            proxied: config.http_forwarded_count != 0,
         };
         let stop = CancellationToken::new();
         let stopped = stop.clone().cancelled_owned();
