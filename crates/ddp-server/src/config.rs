@@ -41,7 +41,8 @@ pub struct Config {
     pub max_connections: usize,
     /// How many connections one client address may have (by
     /// [`http_forwarded_count`](Self::http_forwarded_count)); one more is answered with 429.
-    /// Loopback addresses are not counted. Default: 1,000.
+    /// Addresses of IPv6 with the same first 64 bits count as one, those of the machine itself do
+    /// not. Default: 1,000.
     pub max_connections_per_address: usize,
     /// How many sessions are closed in a second when the server shuts down, so that their clients
     /// do not all come at once to the next server; at least 1. Default: 500.

@@ -79,8 +79,8 @@ impl fmt::Debug for Inbox {
 pub(crate) struct Commands(Arc<Inbox>);
 
 impl Commands {
-    /// What waits in between is bounded by what may wait for the client, since the session's task
-    /// never stops emptying it.
+    /// What waits in between has no bound of its own: the session's task never stops emptying it,
+    /// however slowly the client reads, and it is the application that fills it.
     pub(crate) fn new() -> (Self, Arc<Inbox>) {
         let inbox = Arc::new(Inbox::default());
         (Self(Arc::clone(&inbox)), inbox)

@@ -1,7 +1,7 @@
 //! All sessions of a server: who may come, and how all go.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -77,7 +77,7 @@ impl Sessions {
         address: Option<IpAddr>,
         config: &Config,
     ) -> Result<Place, Refusal> {
-        let counted = address.filter(|address| !address.to_canonical().is_loopback());
+        let counted = address.and_then(counted);
         let mut open = self.open.lock();
         let refusal = if self.stop.is_cancelled() {
             Some(Refusal::ShuttingDown)
@@ -143,6 +143,19 @@ impl Sessions {
     }
 }
 
+/// As whom an address counts. Whoever has one of IPv6 has as a rule all with the same first 64
+/// bits (RFC 6177); the machine itself is nobody.
+fn counted(address: IpAddr) -> Option<IpAddr> {
+    match address.to_canonical() {
+        address if address.is_loopback() => None,
+        IpAddr::V6(address) => {
+            let [a, b, c, d, ..] = address.segments();
+            Some(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into())
+        }
+        address => Some(address),
+    }
+}
+
 impl Open {
     fn from(&self, address: IpAddr) -> usize {
         self.by_address.get(&address).copied().unwrap_or(0)
@@ -183,5 +196,32 @@ impl Drop for Place {
         } else {
             open.by_address.insert(address, left);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_network_of_ipv6_counts_as_one() {
+        let sessions = Arc::new(Sessions::default());
+        let config = Config {
+            max_connections_per_address: 1,
+            ..Config::default()
+        };
+        let admit = |address: &str| {
+            let place = sessions.admit(address.parse().ok(), &config);
+            place.map(std::mem::forget)
+        };
+        let refused = Err(Refusal::TooManyFromAddress);
+        assert_eq!(admit("2001:db8:1:2::1"), Ok(()));
+        assert_eq!(admit("2001:db8:1:2:ffff::2"), refused);
+        assert_eq!(admit("2001:db8:1:3::1"), Ok(()));
+        assert_eq!(admit("1.2.3.4"), Ok(()));
+        assert_eq!(admit("::ffff:1.2.3.4"), refused);
+        assert_eq!(admit("::1"), Ok(()));
+        assert_eq!(admit("::ffff:127.0.0.1"), Ok(()));
+        assert_eq!(admit("::1"), Ok(()));
     }
 }
