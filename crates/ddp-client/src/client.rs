@@ -14,10 +14,11 @@ use crate::call::{self, CallOptions, Pending};
 use crate::collection::Collection;
 use crate::command::{CallCommand, Command, Commands, Request};
 use crate::error::Error;
+use crate::event::Events;
 use crate::id::random_id;
 use crate::login::{self, Login, Token, User};
 use crate::shared::Shared;
-use crate::status::{Events, Status};
+use crate::status::Status;
 use crate::subscription::{Subscription, SubscriptionState};
 use crate::time::later;
 

@@ -13,8 +13,9 @@ use crate::command::Command;
 use crate::dial::{Dialer, Socket};
 use crate::dial_error::DialError;
 use crate::errands::Errands;
+use crate::event::Event;
 use crate::shared::Shared;
-use crate::status::{Event, Status};
+use crate::status::Status;
 use crate::time::later;
 use crate::wire::{Arrived, Wire};
 

@@ -51,7 +51,7 @@
 //! - While there is no connection, calls wait for one, each until its deadline, and collections
 //!   stay what they were. On a new connection the client first logs in again, sends the calls
 //!   that have no answer, and subscribes anew; when everything is there again, what differs
-//!   changes in one step. A call whose answer was lost runs twice, unless it says
+//!   changes in one step; what takes too long comes later ([`Builder::max_held`]). A call whose answer was lost runs twice, unless it says
 //!   [`no_retry`](CallOptions::no_retry).
 //! - Everything has a limit: calls that wait, data that is held back, messages, what a slow
 //!   [`Observer`] or a user interface has not asked for.
@@ -78,6 +78,7 @@ mod dial_error;
 mod driver;
 mod errands;
 mod error;
+mod event;
 mod id;
 mod login;
 mod observer;
@@ -97,7 +98,8 @@ pub use ddp_protocol::client::{BackoffPolicy, LimitError};
 pub use ddp_protocol::error::ErrorCode;
 pub use ddp_protocol::{DocumentId, Error as ServerError, ejson, fields, object};
 pub use error::Error;
+pub use event::{Event, Events};
 pub use login::{Login, Token, User};
 pub use observer::{DocumentChange, Observer};
-pub use status::{Event, Events, Status};
+pub use status::Status;
 pub use subscription::Subscription;

@@ -6,7 +6,8 @@ use parking_lot::Mutex;
 use tokio::sync::{broadcast, watch};
 
 use crate::collection::Collection;
-use crate::status::{Event, Status};
+use crate::event::Event;
+use crate::status::Status;
 
 /// How many events wait for a user interface that does not ask for them.
 const MAX_EVENTS: usize = 256;

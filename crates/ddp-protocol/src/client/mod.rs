@@ -53,7 +53,8 @@ use crate::session::VERSIONS;
 /// - A call is over when its result *and* the data that its method has written are there.
 /// - After a reconnect the login is repeated first, then the calls that have no result are sent
 ///   again, and all subscriptions with the ids that they had. Until all that was there before
-///   is there again, the old data stays; then what differs changes in one step.
+///   is there again, the old data stays, but not for longer than
+///   [`max_hold_time`](ConnectionConfig::max_hold_time); then what differs changes in one step.
 /// - Messages that make no sense are passed over and [counted](Self::ignored_messages).
 ///
 /// Behaviour follows `packages/ddp-client/common/livedata_connection.js`.
