@@ -3,6 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
 use crate::ejson::{ObjectId, Value};
 use crate::json;
 
@@ -101,6 +104,21 @@ impl From<&DocumentId> for DocumentId {
     }
 }
 
+/// As the value that the id stands for, not as it travels in data messages; `undefined` is `None`.
+impl Serialize for DocumentId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.to_value().serialize(serializer)
+    }
+}
+
+/// From a value that can be an id.
+impl<'de> Deserialize<'de> for DocumentId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = Value::deserialize(deserializer)?;
+        Self::from_value(&value).ok_or_else(|| D::Error::custom("this kind of value is no id"))
+    }
+}
+
 impl fmt::Display for DocumentId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -123,6 +141,7 @@ fn looks_like_object_id(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ejson;
 
     #[test]
     fn strings_that_look_like_something_else_are_marked() {
@@ -158,5 +177,17 @@ mod tests {
         );
         assert_eq!(DocumentId::undefined().to_value(), None);
         assert_eq!(DocumentId::from_wire("~{"), None);
+    }
+
+    #[test]
+    fn as_an_argument_or_result_an_id_is_the_value_that_it_stands_for() {
+        let digits = "0123456789abcdef01234567";
+        let object_id = ObjectId::parse(digits).map(Value::ObjectId).unwrap();
+        for value in ["plain".into(), digits.into(), object_id, Value::Number(5.0)] {
+            let id: DocumentId = ejson::from_value(value.clone()).unwrap();
+            assert_eq!(ejson::to_value(&id), Ok(value));
+        }
+        assert!(ejson::from_value::<DocumentId>(Value::Array(Vec::new())).is_err());
+        assert_eq!(ejson::to_value(&DocumentId::undefined()), Ok(Value::Null));
     }
 }

@@ -8,7 +8,8 @@ use crate::error::Error;
 /// A tuple names each argument's type, which is read by [`ejson::from_value`]. What does not fit
 /// is answered with `400 Match failed`, as by Meteor's `check`: a wrong type, or an argument too
 /// few that is no `Option`. Arguments beyond those that are named are ignored, as functions do in
-/// JavaScript. `()` names none. `Vec<Value>` takes whatever comes, for handlers that count.
+/// JavaScript. One argument is a tuple, too: `(text,): (String,)`; `()` names none. `Vec<Value>`
+/// takes whatever comes, for handlers that count.
 ///
 /// ```
 /// # use ddp_server::Server;
@@ -17,6 +18,12 @@ use crate::error::Error;
 ///         Ok(text.repeat(times.unwrap_or(2) as usize))
 ///     });
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a list of arguments",
+    label = "the handler's second parameter must be a tuple of up to eight arguments",
+    note = "write `(a, b): (f64, String)` for two arguments, `(a,): (f64,)` for one, `()` for none",
+    note = "each argument must implement `serde::de::DeserializeOwned`"
+)]
 pub trait FromParams: Sized + Send + 'static {
     /// Reads the arguments.
     ///
