@@ -5,7 +5,7 @@ mod support;
 use std::time::Duration;
 
 use ddp_protocol::fields;
-use ddp_protocol::session::{CloseReason, MessageRate, SessionConfig};
+use ddp_protocol::session::{CloseReason, MessageRate, SessionConfig, Work};
 use support::Talk;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -106,6 +106,30 @@ fn subscriptions_and_waiting_messages_are_counted() {
     assert_eq!(heard[0], r#"{"msg":"nosub","id":"other"}"#);
     assert!(heard[1].contains(r#""error":"too-many-subscriptions""#));
     assert_eq!(talk.session.subscriptions(), 1);
+}
+
+#[test]
+fn methods_that_have_unblocked_are_counted() {
+    let mut talk = Talk::connected(SessionConfig {
+        max_running_calls: 1,
+        ..Default::default()
+    });
+    talk.calls("a");
+    let running = talk.runs_method("a");
+    talk.session.begin_write(running);
+    talk.session.unblock(Work::Method(running));
+    let refused = |talk: &mut Talk| {
+        talk.calls("b");
+        talk.hears()[0].contains(r#""error":"too-many-requests""#)
+    };
+    assert!(refused(&mut talk));
+    talk.session.method_returned(running, Ok(None));
+    talk.hears();
+    assert!(refused(&mut talk), "a write has not ended");
+    talk.session.commit_write(running);
+    talk.hears();
+    talk.calls("c");
+    talk.runs_method("c");
 }
 
 #[test]

@@ -20,6 +20,9 @@ pub struct Config {
     pub message_rate: MessageRate,
     /// How many messages of one client may wait for their turn. Default: 10,000.
     pub max_queued_messages: usize,
+    /// How many methods of one client may run at once, which they do after `unblock`; one more
+    /// call is answered with an error. Default: 10,000.
+    pub max_running_calls: usize,
     /// How many bytes of messages of one client may wait for their turn, together with those of
     /// its open subscriptions, which are kept to run them again when the user changes. One more
     /// message is then answered with an error. Default: 64 MiB.
@@ -75,6 +78,7 @@ impl Default for Config {
             connect_timeout: session.connect_timeout,
             message_rate: session.message_rate,
             max_queued_messages: session.max_queued_messages,
+            max_running_calls: session.max_running_calls,
             max_incoming_bytes: session.max_incoming_bytes,
             max_subscriptions: session.max_subscriptions,
             drain_bytes: session.drain_bytes,
@@ -109,6 +113,7 @@ impl Config {
             heartbeat_timeout: self.heartbeat.timeout,
             message_rate: self.message_rate,
             max_queued_messages: self.max_queued_messages,
+            max_running_calls: self.max_running_calls,
             max_incoming_bytes: self.max_incoming_bytes,
             max_subscriptions: self.max_subscriptions,
             drain_bytes: self.drain_bytes,

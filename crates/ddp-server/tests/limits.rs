@@ -157,6 +157,20 @@ async fn what_waits_in_line_may_only_have_so_many_bytes() {
 }
 
 #[tokio::test]
+async fn so_many_methods_may_run_at_once() {
+    let config = Config {
+        max_running_calls: 1,
+        ..Config::default()
+    };
+    let running = Running::test_service(config).await;
+    let mut client = running.connected().await;
+    let slow = json!({ "msg": "method", "id": "1", "method": "slowUnblock", "params": [600_000] });
+    client.send(&slow).await;
+    let refusal = client.call("nothing", json!([])).await;
+    assert_eq!(refusal["error"]["error"], "too-many-requests");
+}
+
+#[tokio::test]
 async fn a_subscription_too_many_is_refused() {
     let config = Config {
         max_subscriptions: 1,

@@ -22,6 +22,10 @@ pub(super) struct Returned {
 }
 
 impl Calls {
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     pub(super) fn insert(&mut self, call: CallKey, id: String) {
         self.0.insert(
             call,

@@ -19,6 +19,9 @@ pub struct SessionConfig {
     /// How many messages may wait for their turn; one more is answered with an error. Default:
     /// 10,000.
     pub max_queued_messages: usize,
+    /// How many methods may run at once, which they do after `unblock`, or wait for their writes;
+    /// one more call is answered with an error. Default: 10,000.
+    pub max_running_calls: usize,
     /// How many bytes of messages may wait for their turn, together with those of open
     /// subscriptions, which are kept to run them again when the user changes. When more do, one
     /// more message is answered with an error. Default: 64 MiB.
@@ -47,6 +50,7 @@ impl Default for SessionConfig {
             heartbeat_timeout: Duration::from_secs(15),
             message_rate: MessageRate::default(),
             max_queued_messages: 10_000,
+            max_running_calls: 10_000,
             max_incoming_bytes: 64 * 1024 * 1024,
             max_subscriptions: 1_000,
             drain_bytes: 256 * 1024,

@@ -112,6 +112,10 @@ impl Session {
         if !self.names.has_method(&name) {
             return self.refuse_method(id, Error::not_found(format!("Method '{name}' not found")));
         }
+        if self.calls.len() >= self.config.max_running_calls {
+            let error = Error::new("too-many-requests", "Too many methods are running");
+            return self.refuse_method(id, error);
+        }
         let call = CallKey(self.key());
         self.calls.insert(call, id);
         self.queue.block(Work::Method(call));
