@@ -1,13 +1,13 @@
 //! The requests through which a client sends: `xhr_send` and `jsonp_send`.
 
 use std::future::poll_fn;
-use std::sync::Arc;
 use std::task::Poll;
 
 use bytes::{Buf, Bytes};
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 
 use crate::body::Body;
@@ -27,6 +27,9 @@ const JSON_TYPES: [&str; 6] = [
     "text/xml",
 ];
 const FORM: &str = "application/x-www-form-urlencoded";
+/// As much is read of who has no session, to tell what is wrong. Sessions are counted; those
+/// requests are not, so they may not fill the memory.
+const STRANGERS_BYTES: usize = 64 * 1024;
 
 /// What the error of a body can be made into.
 pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -101,7 +104,8 @@ fn content_type(headers: &HeaderMap) -> &str {
         .trim()
 }
 
-/// Gives the messages of a body to the session, when it listens.
+/// Gives the messages of a body to the session, when it listens. Requests of one session are read
+/// and heard one after the other.
 async fn deliver<B>(
     server: &Inner,
     body: B,
@@ -114,22 +118,32 @@ where
     B::Error: Into<BoxError>,
 {
     let deadline = server.config.receive_timeout;
-    let body = timeout(deadline, collect(body, server.config.max_message_bytes))
+    let session = server.sessions.get(id);
+    let (limit, _turn) = match &session {
+        Some(session) => {
+            let turn = timeout(deadline, session.sending.lock()).await;
+            (server.config.max_message_bytes, Some(turn.map_err(deaf)?))
+        }
+        None => (server.config.max_message_bytes.min(STRANGERS_BYTES), None),
+    };
+    let body = timeout(deadline, collect(body, limit))
         .await
         .map_err(|_| bare(StatusCode::REQUEST_TIMEOUT, "The body took too long."))??;
     let messages = parse(&String::from_utf8_lossy(&body))
         .map_err(|error| bare(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
     drop(body);
-    let session = server.sessions.get(id);
-    let session = session.ok_or_else(response::not_found)?;
-    timeout(deadline, hear(&session, messages))
-        .await
-        .map_err(|_| {
-            bare(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "The connection does not listen.",
-            )
-        })
+    match &session {
+        Some(session) if !session.with(|session| session.is_over()) => {
+            let heard = timeout(deadline, hear(session, messages)).await;
+            heard.map_err(deaf)
+        }
+        _ => Err(response::not_found()),
+    }
+}
+
+fn deaf(_elapsed: Elapsed) -> Response<Body> {
+    let text = "The connection does not listen.";
+    bare(StatusCode::SERVICE_UNAVAILABLE, text)
 }
 
 async fn collect<B>(body: B, limit: usize) -> Result<Bytes, Response<Body>>
@@ -149,9 +163,8 @@ where
         })
 }
 
-/// Waits until the session listens. Requests are heard one after the other.
-async fn hear(session: &Arc<Shared>, messages: Vec<String>) {
-    let _turn = session.sending.lock().await;
+/// Waits until the session listens.
+async fn hear(session: &Shared, messages: Vec<String>) {
     poll_fn(|context| {
         session.poll(Role::Sender, context, |session| {
             if session.has_ear() || !session.is_open() {

@@ -38,7 +38,8 @@ const ROLES: [Role; 6] = [
 /// A session behind a lock, and who waits for it.
 pub(crate) struct Shared {
     inner: Mutex<Inner>,
-    /// Held by the request whose messages are being taken, so that the next one's come after them.
+    /// Held by the request whose body is read and whose messages are taken: the next one's come
+    /// after them, and no two bodies are in memory.
     pub(crate) sending: tokio::sync::Mutex<()>,
 }
 

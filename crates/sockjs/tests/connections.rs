@@ -5,13 +5,19 @@
 mod support;
 
 use std::future::poll_fn;
+use std::pin::Pin;
 use std::task::Poll;
 use std::time::Duration;
 
+use bytes::Bytes;
+use futures_util::stream::once;
 use futures_util::{SinkExt, StreamExt as _};
+use http::{Request, StatusCode};
+use http_body::Frame;
+use http_body_util::{Full, StreamBody};
 use sockjs::{Builder, Connection, Endpoint, SendError, SockJs, Transport};
 use support::{Http, PATIENCE, WebSocket, get, post, request, serve, session, stream, xhr_stream};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
@@ -28,6 +34,10 @@ async fn server(
         }
     });
     (serve(vec![service]).await, connections)
+}
+
+async fn waits(mut answer: Pin<&mut impl Future>) -> bool {
+    poll_fn(|context| Poll::Ready(answer.as_mut().poll(context).is_pending())).await
 }
 
 async fn must_wait(connection: &mut Connection) -> bool {
@@ -215,6 +225,45 @@ async fn a_body_may_not_take_forever() {
         format!("POST {path}/xhr_send HTTP/1.1\r\nHost: test\r\nContent-Length: 5\r\n\r\n[");
     http.write(&request).await;
     assert_eq!(http.head().await.status, 408);
+}
+
+#[tokio::test]
+async fn who_has_no_session_is_not_listened_to_for_long() {
+    let (server, _connections) = server(|builder| builder).await;
+    let text = format!("[\"{}\"]", "x".repeat(64 * 1024));
+    for end in ["xhr_send", "jsonp_send"] {
+        let path = format!("{}/{end}", session("/s"));
+        assert_eq!(post(server, &path, &text).await.status, 413, "{end}");
+    }
+}
+
+#[tokio::test]
+async fn bodies_of_a_session_are_read_one_after_the_other() {
+    let service = SockJs::builder("/s").build(support::echo);
+    let peer = ([127, 0, 0, 1], 1).into();
+    let xhr = Request::post("/s/0/a/xhr").body(Full::<Bytes>::default());
+    let _session = service.handle(xhr.unwrap(), peer).await;
+    let send = |text: oneshot::Receiver<Frame<Bytes>>| {
+        let body = StreamBody::new(once(text));
+        let request = Request::post("/s/0/a/xhr_send").body(body).unwrap();
+        Box::pin(service.handle(request, peer))
+    };
+    let ((first_text, first), (second_text, second)) = (oneshot::channel(), oneshot::channel());
+    let (mut first, mut second) = (send(first), send(second));
+    assert!(waits(first.as_mut()).await);
+    second_text
+        .send(Frame::data("[\"b\"]".into()))
+        .expect("a body that waits");
+    assert!(waits(second.as_mut()).await, "before the first");
+    first_text
+        .send(Frame::data("[\"a\"]".into()))
+        .expect("a body that is read");
+    for answer in [first, second] {
+        assert_eq!(
+            answer.await.map(|answer| answer.status()).ok(),
+            Some(StatusCode::NO_CONTENT)
+        );
+    }
 }
 
 #[tokio::test]
