@@ -105,6 +105,8 @@ impl Connection {
             self.send(&ClientMessage::Unsub { id: id.to_owned() });
         } else {
             self.outbox.take_back_subscription(id);
+            // the server will never answer for it
+            self.release_after(|quiescence| quiescence.sub_is_done(id));
         }
     }
 

@@ -118,6 +118,24 @@ fn a_call_that_is_cancelled_before_the_session_begins_does_not_wipe_the_data() {
 }
 
 #[test]
+fn a_subscription_that_is_ended_before_it_is_sent_again_is_not_waited_for() {
+    let mut talk = Talk::connected();
+    talk.has("a");
+    talk.has("b");
+    talk.client.handle_disconnect();
+    talk.client.handle_open(talk.now);
+    assert!(talk.client.poll_transmit().is_some(), "says connect");
+    talk.client
+        .handle_text(r#"{"msg":"connected","session":"T"}"#, talk.now);
+    talk.client.unsubscribe("a");
+    assert_eq!(talk.says(), [sub("b")]);
+    talk.hears(&added("b", 1));
+    talk.hears(&ready("b"));
+    assert!(!talk.client.is_holding_back());
+    assert_eq!(talk.ids(), ["b"]);
+}
+
+#[test]
 fn a_disconnect_keeps_calls_and_subscriptions_for_the_next_connection() {
     let mut talk = Talk::connected();
     talk.has("s");
