@@ -20,7 +20,40 @@ impl Server {
     ///
     /// What is no valid request is answered as Meteor does (`packages/ddp-server/stream_server.js`).
     /// New connections are refused with 503 when there are too many and while the server shuts
-    /// down, and with 429 when there are too many from one address.
+    /// down, and with 429 when there are too many from one address; where a client
+    /// polls, the refusal is a close with code 1013.
+    ///
+    /// In axum it is a fallback. A server that ends calls [`shutdown`](Self::shutdown), for whose
+    /// end axum's own graceful shutdown waits.
+    ///
+    /// ```no_run
+    /// use std::net::SocketAddr;
+    ///
+    /// use axum::Router;
+    /// use axum::extract::{ConnectInfo, Request};
+    /// use axum::http::StatusCode;
+    /// use axum::response::IntoResponse;
+    ///
+    /// # async fn example(interrupted: impl Future<Output = ()> + Send + 'static) -> std::io::Result<()> {
+    /// let server = ddp_server::Server::builder().build();
+    /// let ddp = server.clone();
+    /// let site = Router::new().fallback(
+    ///     |ConnectInfo(peer): ConnectInfo<SocketAddr>, request: Request| async move {
+    ///         match ddp.handle(request, peer).await {
+    ///             Ok(response) => response.map(axum::body::Body::new),
+    ///             Err(_request) => StatusCode::NOT_FOUND.into_response(),
+    ///         }
+    ///     },
+    /// );
+    /// let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
+    /// axum::serve(listener, site.into_make_service_with_connect_info::<SocketAddr>())
+    ///     .with_graceful_shutdown(async move {
+    ///         interrupted.await;
+    ///         server.shutdown().await;
+    ///     })
+    ///     .await
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///

@@ -1,5 +1,5 @@
 //! A DDP server, as Meteor's, without Meteor: methods, publications and live collections over
-//! WebSocket.
+//! WebSocket and SockJS.
 //!
 //! ```no_run
 //! use ddp_server::{Server, fields, live};
@@ -24,6 +24,9 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! That is all there is on the port. [`Server::handle`] serves DDP beside the rest of a site, with
+//! axum or bare hyper.
 //!
 //! Where to go from here:
 //!

@@ -119,7 +119,8 @@ impl Server {
     }
 
     /// Waits until no method runs. The answers of those that ran are sent before
-    /// [`shutdown`](Self::shutdown), called after this, closes their sessions.
+    /// [`shutdown`](Self::shutdown), called after this, closes their sessions. Clients may go on
+    /// calling meanwhile: bound the time, or let methods refuse.
     pub async fn calls_ended(&self) {
         self.0.handlers.calls.close();
         self.0.handlers.calls.wait().await;
