@@ -60,7 +60,7 @@ pub struct Config {
     pub types: TypeRegistry,
 }
 
-/// Heartbeats from server to client.
+/// Heartbeats from server to client, those of DDP or those of SockJS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Heartbeat {
     /// How often to look whether a client still talks; zero never pings. Default: 15 s.

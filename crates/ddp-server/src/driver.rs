@@ -25,10 +25,8 @@ use crate::sessions::Place;
 use crate::subscription::Subscription;
 use crate::wire::{Arrived, CloseCode, Ending, Wire};
 
-/// Commands are taken together until this many bytes wait, and then sent together.
-const BYTES_PER_TURN: usize = 64 * 1024;
-/// The most commands that are taken together, so that a stream of them that says nothing to this
-/// client does not keep it from being heard.
+/// The most commands that are taken together before what they say is sent, so that a stream of them
+/// that says nothing to this client does not keep it from being heard.
 const COMMANDS_PER_TURN: usize = 256;
 /// The most messages of the client that are taken together.
 const MESSAGES_PER_TURN: usize = 32;
@@ -91,7 +89,10 @@ impl<W: Wire> Driver<W> {
                 Ok(more) => more,
                 Err(ending) => return Poll::Ready(ending),
             };
-            let rang = self.watch_the_clock(context);
+            let rang = match self.watch_the_clock(context) {
+                Ok(rang) => rang,
+                Err(ending) => return Poll::Ready(ending),
+            };
             if let Some(reason) = self.session.close_reason() {
                 return Poll::Ready(Ending::Close(CloseCode::of_session(reason)));
             }
@@ -131,7 +132,7 @@ impl<W: Wire> Driver<W> {
                 }
             }
             let closed = self.session.close_reason().is_some();
-            if closed || self.session.queued_bytes() >= BYTES_PER_TURN {
+            if closed || self.session.wants_drain() {
                 break;
             }
         }
@@ -139,18 +140,21 @@ impl<W: Wire> Driver<W> {
     }
 
     /// Whether it is time for something, which then is done.
-    fn watch_the_clock(&mut self, context: &mut Context<'_>) -> bool {
-        let Some(deadline) = self.session.poll_timeout() else {
-            return false;
+    fn watch_the_clock(&mut self, context: &mut Context<'_>) -> Result<bool, Ending> {
+        let deadlines = [self.session.poll_timeout(), self.wire.poll_timeout()];
+        let Some(deadline) = deadlines.into_iter().flatten().min() else {
+            return Ok(false);
         };
         if self.alarm.deadline().into_std() != deadline {
             self.alarm.as_mut().reset(deadline.into());
         }
         let rang = self.alarm.as_mut().poll(context).is_ready();
         if rang {
-            self.session.handle_timeout(Instant::now());
+            let now = Instant::now();
+            self.session.handle_timeout(now);
+            self.wire.handle_timeout(now)?;
         }
-        rang
+        Ok(rang)
     }
 
     /// Sends what the session has to say, as far as the client takes it now.
@@ -223,7 +227,7 @@ impl<W: Wire> Driver<W> {
             };
             self.obey(command);
             self.dispatch();
-            if self.session.queued_bytes() >= BYTES_PER_TURN {
+            if self.session.wants_drain() {
                 return;
             }
         }

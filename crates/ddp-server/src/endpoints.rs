@@ -5,10 +5,9 @@ use std::time::Duration;
 use ddp_protocol::merge_box::Framing;
 use sockjs::{Connection, Endpoint, SockJs, Transport};
 
-use crate::config::Config;
+use crate::config::{Config, Heartbeat};
 
-/// As Meteor sets them (`packages/ddp-server/stream_server.js`).
-const HEARTBEAT: Duration = Duration::from_secs(45);
+/// As Meteor sets it (`packages/ddp-server/stream_server.js`).
 const DISCONNECT_DELAY: Duration = Duration::from_secs(60);
 /// What waits for a client that polls is the session's business, which can still merge it.
 const MAX_QUEUED_BYTES: usize = 256 * 1024;
@@ -41,7 +40,7 @@ impl Endpoints {
             .cors(transports.sockjs_cors)
             .iframe(transports.iframes)
             .cookie_needed(transports.jsessionid)
-            .heartbeat(HEARTBEAT)
+            .heartbeat(interval_of(transports.sockjs_heartbeat))
             .disconnect_delay(DISCONNECT_DELAY)
             .max_message_bytes(config.max_message_bytes)
             .max_queued_bytes(MAX_QUEUED_BYTES)
@@ -72,6 +71,15 @@ impl Endpoints {
             },
         };
         Some(way)
+    }
+}
+
+/// None at all is one that nobody lives to see.
+fn interval_of(heartbeat: Heartbeat) -> Duration {
+    const NEVER: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+    match heartbeat.interval {
+        Duration::ZERO => NEVER,
+        interval => interval,
     }
 }
 

@@ -189,7 +189,12 @@ impl Inner {
         match upgraded {
             Ok(upgraded) => {
                 let (socket, ahead) = Socket::new(upgraded);
-                let wire = WebSocket::new(socket, ahead, framing, self.config.max_message_bytes);
+                let wire = WebSocket::new(socket, ahead, self.config.max_message_bytes);
+                let heartbeat = self.config.transports.sockjs_heartbeat;
+                let wire = match framing {
+                    Framing::WebSocket => wire,
+                    Framing::SockJs => wire.with_sockjs(heartbeat, Instant::now()),
+                };
                 // a task of its own is as small as it can be, and lives as long as the session
                 let driver = self.driver(wire, &headers, peer, place);
                 self.sessions.tasks.spawn(driver);

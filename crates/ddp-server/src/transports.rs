@@ -1,3 +1,7 @@
+use std::time::Duration;
+
+use crate::config::Heartbeat;
+
 /// How clients reach a [`Server`](crate::Server).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Transports {
@@ -19,6 +23,11 @@ pub struct Transports {
     /// Whether the cookie `JSESSIONID` is set, by which load balancers keep a client at one
     /// server (Meteor's `USE_JSESSIONID`). Default: no.
     pub jsessionid: bool,
+    /// When clients of SockJS are given a sign of life: the frame `h` over HTTP; on a WebSocket a
+    /// ping, and a client that does not answer it in time is closed with 3000 `No response from
+    /// heartbeat`. An interval of zero gives none. Raw WebSockets have only the heartbeat of DDP.
+    /// Default: 45 s, and 10 s for the answer, as in Meteor (`packages/ddp-server/stream_server.js`).
+    pub sockjs_heartbeat: Heartbeat,
 }
 
 impl Default for Transports {
@@ -29,6 +38,10 @@ impl Default for Transports {
             sockjs_cors: true,
             iframes: true,
             jsessionid: false,
+            sockjs_heartbeat: Heartbeat {
+                interval: Duration::from_secs(45),
+                timeout: Duration::from_secs(10),
+            },
         }
     }
 }

@@ -320,6 +320,7 @@ async fn transports_are_configured_as_in_meteor() {
         sockjs_cors: false,
         iframes: false,
         jsessionid: true,
+        ..Transports::default()
     };
     let config = Config {
         transports,

@@ -9,6 +9,8 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf as _, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::position::Position;
+
 /// What is read at once, into a buffer that all connections of a thread share: one that says
 /// nothing needs none.
 const READ_BYTES: usize = 16 * 1024;
@@ -35,8 +37,8 @@ pub(super) struct Channel<S> {
     takes_all: bool,
     /// What was read and not asked for yet.
     ahead: Bytes,
-    /// How much was given to who asked.
-    given: usize,
+    /// Up to where it was given to who asked.
+    position: Position,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Channel<S> {
@@ -47,7 +49,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Channel<S> {
             out_bytes: 0,
             takes_all: false,
             ahead,
-            given: 0,
+            position: Position::default(),
         }
     }
 
@@ -72,9 +74,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Channel<S> {
         self.out_bytes
     }
 
-    /// How many bytes were read by whom they are for.
-    pub(super) fn given(&mut self) -> &mut usize {
-        &mut self.given
+    /// How far whoever they are for has read the client's frames.
+    pub(super) fn position(&self) -> &Position {
+        &self.position
     }
 
     pub(super) fn push(&mut self, frame: Bytes) {
@@ -176,7 +178,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Read for Attended<'_, '_, S> {
         if channel.ahead.is_empty() {
             channel.ahead = Bytes::new();
         }
-        channel.given += size;
+        channel.position.advance(&into[..size]);
         Ok(size)
     }
 }

@@ -21,6 +21,8 @@ pub(crate) enum CloseCode {
     TryAgainLater,
     /// 3000: a text is no frame of SockJS.
     BrokenFraming,
+    /// 3000: the client did not answer a ping of SockJS.
+    NoHeartbeat,
 }
 
 impl CloseCode {
@@ -45,12 +47,16 @@ impl CloseCode {
             Self::TooMuch => "Too many messages",
             Self::TryAgainLater => "Too much waits to be read",
             Self::BrokenFraming => "Broken framing.",
+            Self::NoHeartbeat => "No response from heartbeat",
         }
     }
 
     /// Whether the session ends, and not only what it was heard on.
     pub(super) fn ends_session(self) -> bool {
-        matches!(self, Self::Normal | Self::TooMuch | Self::TryAgainLater)
+        matches!(
+            self,
+            Self::Normal | Self::TooMuch | Self::TryAgainLater | Self::NoHeartbeat
+        )
     }
 
     /// The code for what went wrong, where the client can still be told one.
@@ -74,7 +80,7 @@ impl From<CloseCode> for coding::CloseCode {
             CloseCode::TooMuch => Self::Policy,
             CloseCode::TooLong => Self::Size,
             CloseCode::TryAgainLater => Self::Again,
-            CloseCode::BrokenFraming => Self::Library(3000),
+            CloseCode::BrokenFraming | CloseCode::NoHeartbeat => Self::Library(3000),
         }
     }
 }

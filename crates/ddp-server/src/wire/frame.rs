@@ -15,14 +15,8 @@ pub(super) fn text_frame(text: &str) -> Bytes {
     frame.into()
 }
 
-/// How long a client's frame was, which is masked.
-pub(super) fn masked_length(payload: usize) -> usize {
-    let header = FrameHeader {
-        mask: Some([0; 4]),
-        ..FrameHeader::default()
-    };
-    header.len(payload as u64) + payload
-}
+/// An empty ping (RFC 6455 §5.5.2).
+pub(super) const PING: Bytes = Bytes::from_static(&[0x89, 0]);
 
 #[cfg(test)]
 mod tests {
@@ -35,11 +29,5 @@ mod tests {
         let long = text_frame(&"x".repeat(70_000));
         assert_eq!(long[..10], [0x81, 127, 0, 0, 0, 0, 0, 1, 0x11, 0x70]);
         assert_eq!(long.len(), 70_010);
-    }
-
-    #[test]
-    fn a_masked_frame_is_longer() {
-        assert_eq!(masked_length(2), 8);
-        assert_eq!(masked_length(200), 208);
     }
 }

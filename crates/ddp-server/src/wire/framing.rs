@@ -16,12 +16,9 @@ pub(super) fn message(framing: Framing, text: Text) -> Bytes {
     }
 }
 
-/// What is said first, if anything.
-pub(super) fn opening(framing: Framing) -> Option<Bytes> {
-    match framing {
-        Framing::WebSocket => None,
-        Framing::SockJs => Some(text_frame(frame::OPEN)),
-    }
+/// What SockJS says first.
+pub(super) fn opening() -> Bytes {
+    text_frame(frame::OPEN)
 }
 
 /// What a client is told before the socket is closed, if it is told by SockJS.

@@ -5,10 +5,13 @@ mod close;
 mod frame;
 mod framing;
 mod polling;
+mod position;
 mod socket;
+mod vigil;
 mod websocket;
 
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 use ddp_protocol::session::Transmit;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
@@ -32,6 +35,16 @@ pub(crate) trait Wire: Send + Unpin + 'static {
 
     /// Sends what it was given, as far as the client takes it. Ready when nothing is left.
     fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Ending>>;
+
+    /// When to call [`handle_timeout`](Self::handle_timeout), if ever.
+    fn poll_timeout(&self) -> Option<Instant> {
+        None
+    }
+
+    /// Time has passed. Fails when the client is to be given up.
+    fn handle_timeout(&mut self, _now: Instant) -> Result<(), Ending> {
+        Ok(())
+    }
 
     /// Takes leave. Nothing is pushed after this.
     fn close(&mut self, code: CloseCode);
