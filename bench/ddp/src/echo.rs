@@ -57,7 +57,7 @@ impl Callers {
         for peer in &mut self.swarm.peers {
             (0..IN_FLIGHT).try_for_each(|slot| peer.send(&call(slot)))?;
         }
-        let (cpu, end) = (self.server.cpu()?, Instant::now() + length);
+        let (spent, end) = (self.server.spent()?, Instant::now() + length);
         let (mut answers, mut flying) = (0, CONNECTIONS * IN_FLIGHT);
         while flying > 0 {
             let sample = &mut self.sample;
@@ -74,7 +74,7 @@ impl Callers {
                 }
             })?;
         }
-        self.sample.add(answers, self.server.cpu()? - cpu);
+        self.sample.add(answers, self.server.spent()? - spent);
         Ok(())
     }
 }

@@ -90,7 +90,7 @@ impl Audience {
 
     /// Changes the document for this long, and waits until everybody has heard of it.
     pub(crate) fn round(&mut self, length: Duration) -> Result<()> {
-        let (cpu, begin) = (self.server.cpu()?, Instant::now());
+        let (spent, begin) = (self.server.spent()?, Instant::now());
         let first = self.sent.len();
         let (mut heard, mut expected) = (0, 0);
         while begin.elapsed() < length {
@@ -106,7 +106,7 @@ impl Audience {
             heard += self.hear(patience, first)?;
         }
         self.sample.lost += expected.saturating_sub(heard);
-        self.sample.add(heard, self.server.cpu()? - cpu);
+        self.sample.add(heard, self.server.spent()? - spent);
         Ok(())
     }
 

@@ -1,15 +1,17 @@
 //! What `ddp-server` costs, beside bare servers that send the same bytes.
 //!
 //! Each case starts the servers as processes of their own, drives them in turns from this one,
-//! and reads the CPU time and the resident memory of the servers alone. See `bench/README.md`.
+//! and reads the CPU time and the resident memory of each process by itself. See `bench/README.md`.
 
 mod echo;
 mod fan_out;
 mod idle;
+mod machine;
 mod peer;
 mod sample;
 mod server;
 mod slow_reader;
+mod spent;
 mod swarm;
 
 use std::io::Result;
@@ -86,7 +88,7 @@ fn main() -> Result<()> {
         Case::Growth,
     ];
     let wanted = |case: &Case| arguments.only.is_empty() || arguments.only.contains(case);
-    let mut report = Vec::new();
+    let mut report = vec![say(machine::report()?)];
     for case in all.iter().filter(|case| wanted(case)) {
         report.extend(measure(*case, &options)?);
     }

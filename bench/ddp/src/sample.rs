@@ -2,12 +2,14 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::spent::Spent;
+
 /// What was measured of one server in all rounds.
 #[derive(Debug, Default)]
 pub(crate) struct Sample {
     pub(crate) operations: u64,
-    pub(crate) cpu: Duration,
-    /// CPU per operation of each round, in microseconds.
+    pub(crate) spent: Spent,
+    /// The server's CPU per operation of each round, in microseconds.
     pub(crate) rounds: Vec<f64>,
     /// In microseconds.
     pub(crate) latencies: Vec<u32>,
@@ -15,16 +17,15 @@ pub(crate) struct Sample {
 }
 
 impl Sample {
-    pub(crate) fn add(&mut self, operations: u64, cpu: Duration) {
+    pub(crate) fn add(&mut self, operations: u64, spent: Spent) {
         self.operations += operations;
-        self.cpu += cpu;
-        self.rounds
-            .push(cpu.as_secs_f64() * 1e6 / operations.max(1) as f64);
+        self.spent += spent;
+        self.rounds.push(micros_each(spent.server, operations));
     }
 
     pub(crate) fn merge(&mut self, other: Self) {
         self.operations += other.operations;
-        self.cpu += other.cpu;
+        self.spent += other.spent;
         self.rounds.extend(other.rounds);
         self.latencies.extend(other.latencies);
         self.lost += other.lost;
@@ -49,12 +50,17 @@ impl Sample {
         json!({
             "case": case, "server": server, "operations": self.operations,
             "cpu_us": round(micros),
+            "load_cpu_us": round(micros_each(self.spent.load, self.operations)),
             "ratio": baseline.map(|baseline| round(micros / baseline)),
             "p50_ms": round(self.percentile(50)), "p99_ms": round(self.percentile(99)),
             "lost": self.lost,
             "rounds_us": self.rounds.iter().copied().map(round).collect::<Vec<_>>(),
         })
     }
+}
+
+fn micros_each(time: Duration, operations: u64) -> f64 {
+    time.as_secs_f64() * 1e6 / operations.max(1) as f64
 }
 
 pub(crate) fn round(number: f64) -> f64 {

@@ -5,6 +5,8 @@ use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
 
+use crate::spent::Spent;
+
 /// A server in a process of its own, ended when dropped.
 pub(crate) struct Server {
     pub(crate) name: &'static str,
@@ -54,14 +56,9 @@ impl Server {
         })
     }
 
-    /// The time that all its threads have spent on processors, from the scheduler's own account.
-    pub(crate) fn cpu(&self) -> Result<Duration> {
-        let mut nanos = 0;
-        for thread in std::fs::read_dir(format!("/proc/{}/task", self.process.id()))? {
-            let account = std::fs::read_to_string(thread?.path().join("schedstat"))?;
-            nanos += first_number(&account);
-        }
-        Ok(Duration::from_nanos(nanos))
+    /// The CPU time that it and this process have spent up to now.
+    pub(crate) fn spent(&self) -> Result<Spent> {
+        Spent::by(self.process.id())
     }
 
     /// Resident memory in bytes.
