@@ -138,7 +138,7 @@ describe('hostile clients', () => {
     }
 
     const wrongArguments = [['add', 1], ['add', '1', 2], ['add'], ['exception'], ['exception', 'server', { intended: 'yes' }], ['ledger/transfer', 'w'],
-      ['unblockedMethod'], ['livedata/setup', 5], ['slow', 'x', 5], ['randomIds', -1], ['randomIds', 1e9], ['fenced', 'x'], ['touchTask'], ['pubAdded'], ['/ledger/insertAsync']];
+      ['unblockedMethod'], ['livedata/setup', 5], ['randomIds', -1], ['randomIds', 1e9], ['touchTask'], ['/ledger/insertAsync']];
     for (const [method, ...params] of wrongArguments) {
       it(`takes ${JSON.stringify(params)} for no arguments of ${method}`, async () => {
         const [updated, { error }] = await raw.answers({ msg: 'method', id: 'x', method, params });
@@ -234,7 +234,7 @@ describe('hostile clients', () => {
         ['result', 'over', 'too-many-requests'],
         ['updated', undefined, undefined],
         ['nosub', 'over', 'too-many-requests'],
-        ['nosub', 'over', 'too-many-requests'],
+        ['nosub', 'over', undefined],
         ['pong', undefined, undefined],
       ]);
     });
