@@ -45,9 +45,11 @@ export class Foreign {
   constructor(channel, folder) {
     this.channel = channel;
     this.folder = folder;
-    this.ended = new Promise((resolve) => channel.child.once('exit', resolve));
+    // A program that is not there never exits; it has never started.
+    this.ended = new Promise((resolve) => channel.child.once('exit', resolve).once('error', resolve));
     this.opened = new Promise((resolve, reject) => {
       channel.receive((message) => (message.opened ? resolve() : this.#receive(message)));
+      channel.child.once('error', reject);
       channel.child.once('exit', (code) => {
         reject(new Error(`the client ended with ${code}`));
         for (const waiting of this.#waiting.values()) waiting.reject(new Error(`the client ended with ${code}`));
