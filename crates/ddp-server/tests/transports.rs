@@ -29,7 +29,7 @@ const UNSTABLE_HEADERS: [&str; 5] = [
 
 fn recording(name: &str) -> Vec<Value> {
     let path = format!(
-        "{}/tests/recordings-http/{name}.json",
+        "{}/tests/recordings/{name}.json",
         env!("CARGO_MANIFEST_DIR")
     );
     let file: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();

@@ -219,10 +219,8 @@ fn what_is_said_of_ddp_is_tested() {
 
 /// Whether a conversation of this name was recorded.
 fn recording(name: &str) -> bool {
-    let tests = crates().join("ddp-server/tests");
-    ["recordings", "recordings-http"]
-        .iter()
-        .any(|folder| tests.join(folder).join(format!("{name}.json")).is_file())
+    let file = format!("ddp-server/tests/recordings/{name}.json");
+    crates().join(file).is_file()
 }
 
 /// The quoted names in the function `register`.
