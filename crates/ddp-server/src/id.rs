@@ -1,7 +1,5 @@
+use ddp_protocol::random::id_by;
 use rand::RngExt as _;
-
-/// Characters that cannot be mistaken for one another (Meteor's `packages/random`).
-const UNMISTAKABLE: &[u8; 55] = b"23456789ABCDEFGHJKLMNPQRSTWXYZabcdefghijkmnopqrstuvwxyz";
 
 /// A random id as Meteor makes them for documents and sessions: 17 characters, hard to guess.
 ///
@@ -10,7 +8,5 @@ const UNMISTAKABLE: &[u8; 55] = b"23456789ABCDEFGHJKLMNPQRSTWXYZabcdefghijkmnopq
 /// ```
 pub fn random_id() -> String {
     let mut rng = rand::rng();
-    (0..17)
-        .map(|_| char::from(UNMISTAKABLE[rng.random_range(0..UNMISTAKABLE.len())]))
-        .collect()
+    id_by(|below| rng.random_range(0..below))
 }

@@ -1,7 +1,9 @@
-use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, SEC_WEBSOCKET_ACCEPT, UPGRADE};
-use http::header::{SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION};
-use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode};
-use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+use http::header::{ALLOW, CONTENT_TYPE};
+use http::{Method, Request, Response, StatusCode};
+use sockjs::handshake::accept;
+
+/// Those that Meteor's server speaks.
+const VERSIONS: [&str; 2] = ["13", "8"];
 
 /// Answers a request to speak WebSocket, with 101 if it may. No subprotocol and no extension is
 /// selected, as clients offer both without needing them.
@@ -13,8 +15,10 @@ pub(crate) fn answer<B>(request: &Request<B>) -> Response<String> {
             .insert(ALLOW, http::HeaderValue::from_static("GET"));
         return response;
     }
-    accept(request.headers())
-        .unwrap_or_else(|| plain(StatusCode::BAD_REQUEST, "Not a valid websocket request"))
+    accept(request.headers(), &VERSIONS).map_or_else(
+        || plain(StatusCode::BAD_REQUEST, "Not a valid websocket request"),
+        |response| response.map(|()| String::new()),
+    )
 }
 
 pub(crate) fn plain(status: StatusCode, body: &str) -> Response<String> {
@@ -25,35 +29,10 @@ pub(crate) fn plain(status: StatusCode, body: &str) -> Response<String> {
     response
 }
 
-fn accept(headers: &HeaderMap) -> Option<Response<String>> {
-    let wanted = names(headers, &UPGRADE, "websocket") && names(headers, &CONNECTION, "upgrade");
-    let version = headers.get(SEC_WEBSOCKET_VERSION)?.as_bytes();
-    let key = headers.get(SEC_WEBSOCKET_KEY)?;
-    if !wanted || !matches!(version, b"13" | b"8") {
-        return None;
-    }
-    Response::builder()
-        .status(StatusCode::SWITCHING_PROTOCOLS)
-        .header(UPGRADE, "websocket")
-        .header(CONNECTION, "Upgrade")
-        .header(SEC_WEBSOCKET_ACCEPT, derive_accept_key(key.as_bytes()))
-        .body(String::new())
-        .ok()
-}
-
-/// Whether a header that is a list, perhaps in several lines, has this word.
-fn names(headers: &HeaderMap, header: &HeaderName, word: &str) -> bool {
-    let lines = headers
-        .get_all(header)
-        .iter()
-        .filter_map(|line| line.to_str().ok());
-    lines
-        .flat_map(|line| line.split(','))
-        .any(|item| item.trim().eq_ignore_ascii_case(word))
-}
-
 #[cfg(test)]
 mod tests {
+    use http::header::SEC_WEBSOCKET_ACCEPT;
+
     use super::*;
 
     fn request(method: &str, headers: &[(&str, &str)]) -> Request<()> {

@@ -100,6 +100,7 @@
 //! apps speak it unless they are told not to.
 
 pub mod frame;
+pub mod handshake;
 
 mod admission;
 mod body;
@@ -117,7 +118,6 @@ mod server;
 mod session;
 mod shared;
 mod socket;
-mod upgrade;
 
 pub use body::Body;
 pub use builder::Builder;

@@ -26,8 +26,10 @@ use crate::path::Transport;
 use crate::server::{Inner, shut_down};
 use crate::session::{Closing, Frame, Next, ReceiverId, ReceiverKind, Session};
 use crate::shared::{Role, Shared};
-use crate::{response, upgrade};
+use crate::{handshake, response};
 
+/// The drafts 7 and 8 differ from 13 in nothing that matters here.
+const VERSIONS: [&str; 3] = ["13", "8", "7"];
 /// tungstenite's default of 128 KiB for each connection would be most of an idle session.
 const READ_BUFFER_BYTES: usize = 4 * 1024;
 const WRITE_BUFFER_BYTES: usize = 16 * 1024;
@@ -44,10 +46,10 @@ pub(crate) fn answer<B>(
         response::cacheable(response.headers_mut());
         return response;
     }
-    let response = upgrade::answer(request.headers());
-    if response.status() != StatusCode::SWITCHING_PROTOCOLS {
-        return response;
-    }
+    let Some(response) = handshake::accept(request.headers(), &VERSIONS) else {
+        return response::bare(StatusCode::BAD_REQUEST, "Not a valid websocket request");
+    };
+    let response = response.map(|()| Body::whole(""));
     let Some(permit) = server.admit(peer) else {
         return response::bare(StatusCode::SERVICE_UNAVAILABLE, "Too many connections\n");
     };

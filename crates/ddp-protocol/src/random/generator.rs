@@ -2,6 +2,7 @@ use super::alea::Alea;
 
 /// What people do not mistake for one another.
 const UNMISTAKABLE: &[u8; 55] = b"23456789ABCDEFGHJKLMNPQRSTWXYZabcdefghijkmnopqrstuvwxyz";
+const ID_LENGTH: usize = 17;
 const HEX: &[u8; 16] = b"0123456789abcdef";
 const BASE64: &[u8; 64] = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_";
 
@@ -39,7 +40,7 @@ impl Random {
 
     /// An id as Meteor gives documents: 17 characters that people do not confuse.
     pub fn id(&mut self) -> String {
-        self.id_of_length(17)
+        self.id_of_length(ID_LENGTH)
     }
 
     /// An id of so many characters.
@@ -61,6 +62,23 @@ impl Random {
         let characters = (0..length).filter_map(|_| self.choice(alphabet));
         characters.map(|byte| char::from(*byte)).collect()
     }
+}
+
+/// An id like those of [`Random::id`], by another source of chance: `below(n)` gives a number from
+/// 0 up to but not including `n`.
+///
+/// ```
+/// let mut next = 0;
+/// let id = ddp_protocol::random::id_by(|below| {
+///     next += 1;
+///     next % below
+/// });
+/// assert_eq!(id, "3456789ABCDEFGHJK");
+/// ```
+pub fn id_by(mut below: impl FnMut(usize) -> usize) -> String {
+    let letters = UNMISTAKABLE.len();
+    let places = (0..ID_LENGTH).map(|_| below(letters) % letters);
+    places.map(|at| char::from(UNMISTAKABLE[at])).collect()
 }
 
 #[cfg(test)]

@@ -9,5 +9,5 @@ mod alea;
 mod generator;
 mod stream;
 
-pub use self::generator::Random;
+pub use self::generator::{Random, id_by};
 pub use self::stream::RandomStream;

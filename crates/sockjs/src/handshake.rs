@@ -1,25 +1,17 @@
-//! The handshake of a WebSocket (RFC 6455 §4.2).
+//! The handshake of a WebSocket (RFC 6455 §4.2), for servers that open some of them themselves.
 
 use http::header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, UPGRADE};
 use http::header::{SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION};
 use http::{HeaderMap, HeaderName, Response, StatusCode};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
-use crate::body::Body;
-use crate::response::bare;
-
-/// 101, or what is wrong. No subprotocol and no extension is selected.
-pub(crate) fn answer(headers: &HeaderMap) -> Response<Body> {
-    accept(headers)
-        .unwrap_or_else(|| bare(StatusCode::BAD_REQUEST, "Not a valid websocket request"))
-}
-
-fn accept(headers: &HeaderMap) -> Option<Response<Body>> {
+/// 101, if these are the headers of a request to speak WebSocket in one of these versions. No
+/// subprotocol and no extension is selected.
+pub fn accept(headers: &HeaderMap, versions: &[&str]) -> Option<Response<()>> {
     let wanted = names(headers, &UPGRADE, "websocket") && names(headers, &CONNECTION, "upgrade");
-    let version = headers.get(SEC_WEBSOCKET_VERSION)?.as_bytes();
+    let version = headers.get(SEC_WEBSOCKET_VERSION)?.to_str().ok()?;
     let key = headers.get(SEC_WEBSOCKET_KEY)?;
-    // 7 and 8 are drafts that differ in nothing that matters here
-    if !wanted || !matches!(version, b"13" | b"8" | b"7") {
+    if !wanted || !versions.contains(&version) {
         return None;
     }
     Response::builder()
@@ -27,7 +19,7 @@ fn accept(headers: &HeaderMap) -> Option<Response<Body>> {
         .header(UPGRADE, "websocket")
         .header(CONNECTION, "Upgrade")
         .header(SEC_WEBSOCKET_ACCEPT, derive_accept_key(key.as_bytes()))
-        .body(Body::whole(""))
+        .body(())
         .ok()
 }
 
@@ -54,6 +46,8 @@ mod tests {
         pairs.collect()
     }
 
+    const VERSIONS: [&str; 3] = ["13", "8", "7"];
+
     const VALID: [(&str, &str); 4] = [
         ("upgrade", "WebSocket"),
         ("connection", "keep-alive, Upgrade"),
@@ -66,7 +60,7 @@ mod tests {
         for version in ["7", "8", "13"] {
             let mut valid = VALID;
             valid[2].1 = version;
-            let response = answer(&headers(&valid));
+            let response = accept(&headers(&valid), &VERSIONS).unwrap();
             assert_eq!(response.status(), 101);
             let accept = &response.headers()["sec-websocket-accept"];
             assert_eq!(accept, "HSmrc0sMlYUkAGmm5OPpG2HaGWk=");
@@ -78,10 +72,11 @@ mod tests {
         for missing in 0..VALID.len() {
             let mut pairs = VALID.to_vec();
             pairs.remove(missing);
-            assert_eq!(answer(&headers(&pairs)).status(), 400);
+            assert!(accept(&headers(&pairs), &VERSIONS).is_none());
         }
         let mut other = VALID;
         other[1].1 = "close";
-        assert_eq!(answer(&headers(&other)).status(), 400);
+        assert!(accept(&headers(&other), &VERSIONS).is_none());
+        assert!(accept(&headers(&VALID), &["8"]).is_none());
     }
 }
