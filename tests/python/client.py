@@ -19,6 +19,18 @@ def tell(message):
 class Client(MeteorClient):
     """Reconnects without a login, too: the library sets `connected` again only when it has one."""
 
+    def __init__(self, url, **options):
+        MeteorClient.__init__(self, url, **options)
+        connect = self.ddp_client.connect
+
+        def connect_again():
+            # The library says so only after it has connected. The server's first message can be there before, and is then taken for
+            # that of a first connection, on which nothing is subscribed to again.
+            self.ddp_client._is_reconnecting = self.ddp_client._session is not None
+            connect()
+
+        self.ddp_client.connect = connect_again
+
     def _reconnected(self):
         self.connected = True
         MeteorClient._reconnected(self)
