@@ -44,6 +44,15 @@ pub enum Error {
     /// The wish is recorded but was not carried out in time.
     #[error("not done within {0:?}; the launcher keeps trying")]
     Deadline(Duration),
+    /// No build has this id, or it is not remembered any more.
+    #[error("No build has ID {0}")]
+    NoSuchBuild(String),
+    /// The build has ended already.
+    #[error("The build with ID {0} is over")]
+    BuildIsOver(String),
+    /// Only so many builds can wait.
+    #[error("{0} builds and pulls are waiting or under way, which is the most that there may be")]
+    TooManyBuilds(usize),
     /// A build failed.
     #[error("building \"{image}\" failed: {reason} (build {build})")]
     Build {
@@ -73,6 +82,8 @@ impl Error {
             Self::NoSuchInstance(_)
             | Self::HostnameTaken { .. }
             | Self::TooManyHostnames(_)
+            | Self::NoSuchBuild(_)
+            | Self::BuildIsOver(_)
             | Self::CannotBuildDigest => true,
             Self::Shared(error) => error.is_callers(),
             _ => false,
@@ -89,6 +100,8 @@ pub(crate) enum BuildError {
     Engine(#[from] EngineError),
     #[error("the base image {image} (see --node-image) cannot be pulled: {error}")]
     Base { image: String, error: EngineError },
+    #[error("it was cancelled")]
+    Cancelled,
     #[error("{0}")]
     Record(Box<Error>),
 }

@@ -73,7 +73,7 @@ impl Instances {
 
     /// Fills the table from the store.
     pub(crate) async fn load(&self) -> Result<(), Error> {
-        for record in self.store.instances().await? {
+        for record in self.store.all::<AppInstance>().await? {
             self.enter(record);
         }
         Ok(())
@@ -118,7 +118,7 @@ impl Instances {
         for hostname in &record.hostnames {
             self.check_free(hostname, &record.id)?;
         }
-        if let Err(error) = self.store.put_instance(&record).await {
+        if let Err(error) = self.store.put(&record).await {
             // A store that was only slow must not bring back later what its caller was refused.
             drop(
                 self.store
@@ -273,7 +273,7 @@ impl Instances {
         if record == *current {
             return Ok(current);
         }
-        self.store.put_instance(&record).await?;
+        self.store.put(&record).await?;
         let record = Arc::new(record);
         self.update(id, |view| view.record = Arc::clone(&record));
         Ok(record)

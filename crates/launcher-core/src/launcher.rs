@@ -8,7 +8,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use url::Url;
 
 use crate::{
-    AppInstance, Environment, Error, Hostname, Image, ImageName, InstanceView, Status, Wanted,
+    AppInstance, Build, BuildSource, Environment, Error, Hostname, Image, ImageName, InstanceView,
+    LogLine, Status, Wanted,
     engine::{Engine, EngineError},
     environment,
     ids::random_id,
@@ -38,6 +39,10 @@ pub trait Observer: Send + Sync + 'static {
     fn instance_changed(&self, id: &str, view: Option<&InstanceView>);
     /// An image changed; `None`: it is gone.
     fn image_changed(&self, id: &str, image: Option<&Image>);
+    /// A build, pull or push changed; `None`: it is not remembered any more.
+    fn build_changed(&self, id: &str, build: Option<&Build>);
+    /// A build that goes on has said this. It is heard before the status that follows.
+    fn build_logged(&self, build: &str, lines: &[LogLine]);
 }
 
 /// What a launcher is made of.
@@ -172,7 +177,32 @@ impl Launcher {
     /// # Errors
     /// [`Error::Build`] with what failed.
     pub async fn build_image_if_not_exist(&self, name: &ImageName, url: &Url) -> Result<(), Error> {
-        self.images.build_if_not_exist(name, url).await
+        let source = BuildSource::Url(url.clone());
+        self.images.build_if_not_exist(name, source).await
+    }
+
+    /// Begins to build an image, whether there is one of that name or not, and returns the build's id.
+    ///
+    /// # Errors
+    /// [`Error::CannotBuildDigest`], [`Error::TooManyBuilds`].
+    pub fn build_image(&self, name: &ImageName, source: BuildSource) -> Result<String, Error> {
+        self.images.begin_build(name, source)
+    }
+
+    /// Cancels a build, pull or push, and returns when it has ended.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchBuild`], [`Error::BuildIsOver`].
+    pub async fn cancel_build(&self, id: &str) -> Result<(), Error> {
+        self.images.builds().cancel(id).await
+    }
+
+    /// What a build has said: the newest lines that are kept, oldest first.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchBuild`].
+    pub async fn build_log(&self, id: &str) -> Result<Vec<LogLine>, Error> {
+        self.images.builds().log(id).await
     }
 
     /// Records a new instance, makes and starts its container, and returns its id. Of a launch that

@@ -6,11 +6,11 @@ use indexmap::IndexMap;
 use parking_lot::Mutex;
 
 use crate::{
-    Environment, Error, Hostname, Image, ImageName, InstanceView, LaunchOptions, Launcher,
-    Observer, Parts, Settings, Status,
+    AppInstance, Build, Environment, Error, Hostname, Image, ImageName, InstanceView,
+    LaunchOptions, Launcher, LogLine, Observer, Parts, Settings, Status,
     engine::fake::{FakeEngine, PULLABLE},
     source,
-    store::{MemoryStore, Store},
+    store::{MemoryStore, Store, StoreError},
 };
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -32,6 +32,9 @@ struct Heard {
 }
 
 impl Observer for Heard {
+    fn build_changed(&self, _id: &str, _build: Option<&Build>) {}
+    fn build_logged(&self, _build: &str, _lines: &[LogLine]) {}
+
     fn instance_changed(&self, id: &str, view: Option<&InstanceView>) {
         let word = view.map_or("gone", |view| view.observed.status.as_str());
         let mut statuses = self.statuses.lock();
@@ -85,6 +88,10 @@ impl World {
     async fn restarted(self) -> Self {
         self.launcher.shutdown().await;
         Self::with(self.engine, self.store).await
+    }
+
+    async fn records(&self) -> Result<Vec<AppInstance>, StoreError> {
+        (&*self.store as &dyn Store).all().await
     }
 
     fn view(&self, id: &str) -> InstanceView {
@@ -177,7 +184,7 @@ async fn of_a_failed_launch_nothing_is_left() {
         assert!(error.to_string().contains("told to fail"), "{error}");
         assert!(world.engine.all().is_empty(), "{call}");
         assert!(world.heard.now.lock().is_empty(), "{call}");
-        assert!(world.store.instances().await.unwrap().is_empty(), "{call}");
+        assert!(world.records().await.unwrap().is_empty(), "{call}");
         world
             .until("no image is listed", |w| w.heard.images.lock().is_empty())
             .await;

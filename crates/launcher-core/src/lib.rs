@@ -9,6 +9,8 @@
 //! only under `store/`.
 
 pub mod app_instance;
+pub mod build;
+mod builds;
 pub mod engine;
 pub mod environment;
 pub mod error;
@@ -34,6 +36,9 @@ mod supervision;
 mod worker;
 
 pub use app_instance::{AppInstance, InstanceView, Observed, Run, Status, Wanted};
+pub use build::{
+    Build, BuildKind, BuildLog, BuildSource, BuildStatus, BuildStep, LayerCount, LogLine,
+};
 pub use environment::Environment;
 pub use error::Error;
 pub use hostname::Hostname;

@@ -1,7 +1,7 @@
 //! Hands each change on: to the routes first, so that whoever reads that an instance runs can reach
 //! it, then to the published documents.
 
-use launcher_core::{Image, InstanceView, Observer};
+use launcher_core::{Build, Image, InstanceView, LogLine, Observer};
 
 use crate::{api::Documents, routes::Routes};
 
@@ -18,5 +18,13 @@ impl Observer for Observers {
 
     fn image_changed(&self, id: &str, image: Option<&Image>) {
         self.documents.image_changed(id, image);
+    }
+
+    fn build_changed(&self, id: &str, build: Option<&Build>) {
+        self.documents.build_changed(id, build);
+    }
+
+    fn build_logged(&self, build: &str, lines: &[LogLine]) {
+        self.documents.build_logged(build, lines);
     }
 }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures_util::{StreamExt, stream, stream::BoxStream};
 
 use super::{
-    Build, BuildOutput, Container, ContainerSpec, ContainerState, DockerEngine, Engine,
+    BuildOutput, BuildSpec, Container, ContainerSpec, ContainerState, DockerEngine, Engine,
     EngineError, Event, LABEL_INSTANCE, LABEL_OWNER, fake::FakeEngine,
 };
 use crate::{Environment, ids::random_id};
@@ -51,7 +51,7 @@ async fn engine_contract(engine: &dyn Engine) -> String {
 async fn build_image(engine: &dyn Engine) -> String {
     let name = format!("launcher-test-{}:latest", random_id().to_lowercase());
     assert_eq!(engine.image(&name).await.unwrap(), None);
-    let build = Build {
+    let build = BuildSpec {
         name: name.clone(),
         context: stream::iter([Ok(context())]).boxed(),
         output: Arc::new(|_: BuildOutput<'_>| {}),

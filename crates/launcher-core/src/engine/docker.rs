@@ -22,7 +22,7 @@ use jiff::Timestamp;
 use tokio::sync::OnceCell;
 
 use super::{
-    Build, Container, ContainerSpec, ContainerState, Ended, Engine, EngineError, EngineImage,
+    BuildSpec, Container, ContainerSpec, ContainerState, Ended, Engine, EngineError, EngineImage,
     Event, LABEL_INSTANCE, LABEL_OWNER, LeftLayers, container_name, docker_build, docker_inspect,
 };
 
@@ -264,7 +264,7 @@ impl Engine for DockerEngine {
         bounded(PULL, "pull the image", self.pull_steps(name)).await
     }
 
-    async fn build(&self, build: Build) -> Result<(), EngineError> {
+    async fn build(&self, build: BuildSpec) -> Result<(), EngineError> {
         let docker = bounded(QUESTION, "answer", self.docker()).await?;
         docker_build::build(docker, build).await
     }

@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use tokio::time::{sleep, timeout};
 
 use super::{
-    Build, BuildOutput, EngineError, LeftLayers,
+    BuildOutput, BuildSpec, EngineError, LeftLayers,
     docker::{bounded, time},
 };
 
@@ -29,7 +29,7 @@ const RETRY_REMOVAL: Duration = Duration::from_millis(250);
 const MAX_REASON: usize = 2_000;
 
 /// Builds and names an image. See [`super::Engine::build`].
-pub(super) async fn build(docker: &Docker, build: Build) -> Result<(), EngineError> {
+pub(super) async fn build(docker: &Docker, build: BuildSpec) -> Result<(), EngineError> {
     // `bollard`'s own deadline covers the time until the engine begins to answer.
     let docker = docker.clone().with_timeout(BUILD);
     let options = BuildImageOptionsBuilder::default()

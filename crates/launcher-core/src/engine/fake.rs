@@ -14,7 +14,7 @@ use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Build, Container, ContainerSpec, ContainerState, Engine, EngineError, EngineImage, Event,
+    BuildSpec, Container, ContainerSpec, ContainerState, Engine, EngineError, EngineImage, Event,
     LABEL_INSTANCE, LABEL_OWNER, LeftLayers,
 };
 use crate::ids::random_id;
@@ -257,7 +257,7 @@ impl Engine for FakeEngine {
         Ok(())
     }
 
-    async fn build(&self, mut build: Build) -> Result<(), EngineError> {
+    async fn build(&self, mut build: BuildSpec) -> Result<(), EngineError> {
         self.call("build", &build.name)?;
         while let Some(piece) = build.context.next().await {
             piece.map_err(|e| EngineError::Failed(e.to_string()))?;

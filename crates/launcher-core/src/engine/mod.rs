@@ -80,7 +80,7 @@ pub trait Engine: Send + Sync + 'static {
 
     /// Builds an image and gives it its name only when the build has succeeded. A failed or
     /// dropped build leaves no containers; its layers are for [`Engine::remove_layers`].
-    async fn build(&self, build: Build) -> Result<(), EngineError>;
+    async fn build(&self, build: BuildSpec) -> Result<(), EngineError>;
 
     /// Removes layers of a failed build, as far as nothing else needs them. Images that have a name, the base among them, are never touched.
     /// Nor is anything that was made before the build began.
@@ -198,7 +198,7 @@ impl Ended {
 }
 
 /// An image build.
-pub struct Build {
+pub struct BuildSpec {
     /// The name that the image gets.
     pub name: String,
     /// The build context: an uncompressed tar with a `Dockerfile` at its root.

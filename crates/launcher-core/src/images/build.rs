@@ -1,15 +1,16 @@
 //! Building images from archives.
 
+use std::{fs::File, sync::Arc};
+
 use futures_util::StreamExt;
 use tokio::sync::mpsc;
-use url::Url;
 
-use super::{Images, build_log::BuildLog, work};
+use super::{Images, build_log::BuildOutputLog, work};
 use crate::{
-    Error, ImageName, ImageStatus,
-    engine::Build,
+    BuildKind, BuildSource, BuildStatus, Error, ImageName, ImageStatus,
+    builds::{Outcome, Progress},
+    engine::BuildSpec,
     error::BuildError,
-    ids::random_id,
     source,
     source::{Kind, Prepared},
 };
@@ -24,16 +25,14 @@ impl Images {
     pub(crate) async fn build_if_not_exist(
         &self,
         name: &ImageName,
-        url: &Url,
+        source: BuildSource,
     ) -> Result<(), Error> {
-        if name.has_digest() {
-            return Err(Error::CannotBuildDigest);
-        }
+        can_be_built(name)?;
         let build = |_| {
-            let (this, name, url) = (self.this.clone(), name.clone(), url.clone());
+            let (this, name) = (self.this.clone(), name.clone());
             async move {
                 let images = this.upgrade().ok_or(Error::ShuttingDown)?;
-                images.build_unless_present(&name, &url).await
+                images.build_unless_present(&name, source).await
             }
         };
         self.work
@@ -41,58 +40,106 @@ impl Images {
             .await
     }
 
+    /// Begins a build, even if there is an image of that name, and returns its id. It waits for the
+    /// end of other work on that image.
+    pub(crate) fn begin_build(
+        &self,
+        name: &ImageName,
+        source: BuildSource,
+    ) -> Result<String, Error> {
+        can_be_built(name)?;
+        let images = self.this.upgrade().ok_or(Error::ShuttingDown)?;
+        let progress = self
+            .builds
+            .begin(BuildKind::Build, name, Some(source.public()))?;
+        let (id, name) = (progress.id(), name.clone());
+        tokio::spawn(async move {
+            let turn = images.work.turn(&name, work::Kind::Build);
+            tokio::select! {
+                turn = turn => turn.carry_out(images.build(&name, &source, &progress)).await,
+                () = progress.cancelled() => images.builds.end(&progress, Outcome::Cancelled).await,
+            }
+        });
+        Ok(id)
+    }
+
     /// Waits for the end of a build of this name, if one is under way, however it ends.
     pub(crate) async fn build_ended(&self, name: &ImageName) {
         self.work.build_ended(name).await;
     }
 
-    async fn build_unless_present(&self, name: &ImageName, url: &Url) -> Result<(), Error> {
-        match self.engine.image(&name.with_tag()).await? {
-            Some(found) => self.note_present(name, &found).await,
-            None => self.build(name, url).await,
+    async fn build_unless_present(
+        &self,
+        name: &ImageName,
+        source: BuildSource,
+    ) -> Result<(), Error> {
+        if let Some(found) = self.engine.image(&name.with_tag()).await? {
+            return self.note_present(name, &found).await;
         }
+        let progress = self
+            .builds
+            .begin(BuildKind::Build, name, Some(source.public()))?;
+        self.build(name, &source, &progress).await
     }
 
-    async fn build(&self, name: &ImageName, url: &Url) -> Result<(), Error> {
-        let build = random_id();
+    async fn build(
+        &self,
+        name: &ImageName,
+        source: &BuildSource,
+        progress: &Arc<Progress>,
+    ) -> Result<(), Error> {
+        let build = progress.id();
         tracing::info!(%build, image = %name, "building");
-        let built = self.try_build(name, url).await;
+        let built = tokio::select! {
+            built = self.try_build(name, source, progress) => built,
+            () = progress.cancelled() => Err(BuildError::Cancelled),
+        };
         let settled = self.settle(name, false).await;
-        match built {
-            Ok(()) => {
-                tracing::info!(%build, image = %name, "built");
-                settled
-            }
-            Err(error) => {
-                tracing::warn!(%build, image = %name, %error, "the build failed");
-                if let Err(error) = settled {
-                    tracing::warn!(image = %name, %error, "a failed build is not cleaned up yet");
-                }
-                let (image, reason) = (name.to_string(), error.to_string());
-                Err(Error::Build {
-                    image,
-                    build,
-                    reason,
-                })
-            }
+        let outcome = match &built {
+            Ok(()) => Outcome::Succeeded(self.table.get(name).and_then(|image| image.image_id)),
+            Err(BuildError::Cancelled) => Outcome::Cancelled,
+            Err(error) => Outcome::Failed(error.to_string()),
+        };
+        self.builds.end(progress, outcome).await;
+        let Err(error) = built else {
+            tracing::info!(%build, image = %name, "built");
+            return settled;
+        };
+        tracing::warn!(%build, image = %name, %error, "the build failed");
+        if let Err(error) = settled {
+            tracing::warn!(image = %name, %error, "a failed build is not cleaned up yet");
         }
+        let (image, reason) = (name.to_string(), error.to_string());
+        Err(Error::Build {
+            image,
+            build,
+            reason,
+        })
     }
 
-    async fn try_build(&self, name: &ImageName, url: &Url) -> Result<(), BuildError> {
+    async fn try_build(
+        &self,
+        name: &ImageName,
+        source: &BuildSource,
+        progress: &Arc<Progress>,
+    ) -> Result<(), BuildError> {
+        let recorded = self.builds.record(progress).await;
+        recorded.map_err(|error| BuildError::record(error.into()))?;
         let began = self.engine.time().await?;
         let begin = self.table.change(name, |image| {
             image.status = ImageStatus::Building;
-            image.source_url = Some(source::public_url(url));
+            image.source_url = Some(source.public());
             image.build_began = Some(began);
             image.layers.clear();
         });
         begin.await.map_err(BuildError::record)?;
-        let prepared = self.prepare(name, url).await?;
-        self.ensure_base(prepared.kind()).await?;
+        let prepared = self.prepare(source, progress).await?;
+        self.ensure_base(prepared.kind(), progress).await?;
         let _slot = self.build_slots.acquire().await;
-        let (log, output, layers) = BuildLog::new();
+        progress.enter(BuildStatus::Building);
+        let (log, output, layers) = BuildOutputLog::new(Arc::clone(progress));
         let context = prepared.into_stream().boxed();
-        let build = Build {
+        let build = BuildSpec {
             name: name.with_tag(),
             context,
             output,
@@ -102,24 +149,50 @@ impl Images {
         Ok(built.map_err(|error| log.explained(error))?)
     }
 
-    async fn prepare(&self, name: &ImageName, url: &Url) -> Result<Prepared, BuildError> {
+    async fn prepare(
+        &self,
+        source: &BuildSource,
+        progress: &Arc<Progress>,
+    ) -> Result<Prepared, BuildError> {
         let _slot = self.download_slots.acquire().await;
-        let settings = &self.settings;
-        let progress = |_received, _expected| {};
-        let fetched = settings
-            .fetcher
-            .fetch(url.as_str(), &settings.temporary, progress)
-            .await?;
-        let prepared = source::prepare(fetched.file, &settings.source).await?;
+        progress.enter(BuildStatus::Downloading);
+        let archive = self.archive(source, progress).await?;
+        progress.enter(BuildStatus::Preparing);
+        let prepared = source::prepare(archive, &self.settings.source).await?;
         for note in prepared.notes() {
-            tracing::info!(image = %name, "{note}");
+            progress.say_line(note);
         }
         Ok(prepared)
     }
 
+    /// The archive, as a file that is gone when it is closed, or that something else keeps.
+    async fn archive(
+        &self,
+        source: &BuildSource,
+        progress: &Arc<Progress>,
+    ) -> Result<File, BuildError> {
+        let settings = &self.settings;
+        match source {
+            BuildSource::Url(url) => {
+                let told = Arc::clone(progress);
+                let fetched = settings
+                    .fetcher
+                    .fetch(
+                        url.as_str(),
+                        &settings.temporary,
+                        move |received, expected| {
+                            told.received(received, expected);
+                        },
+                    )
+                    .await?;
+                Ok(fetched.file)
+            }
+        }
+    }
+
     /// Pulls the image that a Meteor bundle is built on, if the engine does not have it: the engine
     /// would do so as well, but not say in so many words what is missing when it cannot.
-    async fn ensure_base(&self, kind: &Kind) -> Result<(), BuildError> {
+    async fn ensure_base(&self, kind: &Kind, progress: &Arc<Progress>) -> Result<(), BuildError> {
         let Kind::MeteorBundle(bundle) = kind else {
             return Ok(());
         };
@@ -127,7 +200,7 @@ impl Images {
         if self.engine.image(&base).await?.is_some() {
             return Ok(());
         }
-        tracing::info!(image = %base, "pulling the base image");
+        progress.say_line(&format!("pulling the base image {base}"));
         let pulled = self.engine.pull(&base).await;
         pulled.map_err(|error| BuildError::Base { image: base, error })
     }
@@ -145,5 +218,12 @@ impl Images {
                 tracing::warn!(%error, "a layer of a build could not be recorded");
             }
         }
+    }
+}
+
+fn can_be_built(name: &ImageName) -> Result<(), Error> {
+    match name.has_digest() {
+        true => Err(Error::CannotBuildDigest),
+        false => Ok(()),
     }
 }

@@ -5,7 +5,11 @@ use std::{collections::VecDeque, sync::Arc};
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
-use crate::engine::{BuildOutput, EngineError};
+use crate::{
+    BuildStep,
+    builds::Progress,
+    engine::{BuildOutput, EngineError},
+};
 
 /// Lines of a failed build's output that go into its error.
 const TAIL_LINES: usize = 20;
@@ -19,17 +23,23 @@ const WAITING_LAYERS: usize = 256;
 pub(super) type Output = Arc<dyn Fn(BuildOutput<'_>) + Send + Sync>;
 
 /// The end of a build's output.
-pub(super) struct BuildLog(Arc<Mutex<VecDeque<String>>>);
+pub(super) struct BuildOutputLog(Arc<Mutex<VecDeque<String>>>);
 
-impl BuildLog {
+impl BuildOutputLog {
     /// The log, what takes the build's output, and the layers; they end with the output.
-    pub(super) fn new() -> (Self, Output, mpsc::Receiver<String>) {
+    pub(super) fn new(progress: Arc<Progress>) -> (Self, Output, mpsc::Receiver<String>) {
         let (sender, layers) = mpsc::channel(WAITING_LAYERS);
         let tail = Arc::<Mutex<VecDeque<String>>>::default();
         let log = Self(Arc::clone(&tail));
         let output = move |output: BuildOutput<'_>| match output {
             BuildOutput::Layer(layer) => drop(sender.try_send(layer.to_owned())),
-            BuildOutput::Text(text) => remember(&mut tail.lock(), text),
+            BuildOutput::Text(text) => {
+                if let Some(step) = step(text) {
+                    progress.step(step);
+                }
+                progress.say(text);
+                remember(&mut tail.lock(), text);
+            }
         };
         (log, Arc::new(output), layers)
     }
@@ -57,12 +67,22 @@ fn remember(tail: &mut VecDeque<String>, text: &str) {
         .map(str::trim_end)
         .filter(|line| !is_noise(line))
     {
-        tracing::debug!("{line}");
         tail.push_back(line.chars().take(TAIL_WIDTH).collect());
         if tail.len() > TAIL_LINES {
             tail.pop_front();
         }
     }
+}
+
+/// The step that a line `Step 2/7 : RUN npm install` begins.
+fn step(text: &str) -> Option<BuildStep> {
+    let (count, text) = text.strip_prefix("Step ")?.split_once(" : ")?;
+    let (number, of) = count.split_once('/')?;
+    Some(BuildStep {
+        number: number.parse().ok()?,
+        of: of.parse().ok()?,
+        text: text.trim_end().chars().take(TAIL_WIDTH).collect(),
+    })
 }
 
 /// Lines in which the engine tells of its own work.
@@ -75,9 +95,10 @@ fn is_noise(line: &str) -> bool {
 mod tests {
     use super::*;
 
-    #[test]
-    fn the_error_has_the_programs_last_lines_and_nothing_else() {
-        let (log, output, _layers) = BuildLog::new();
+    #[tokio::test]
+    async fn the_error_has_the_programs_last_lines_and_nothing_else() {
+        let progress = Progress::for_tests();
+        let (log, output, _layers) = BuildOutputLog::new(Arc::clone(&progress));
         for text in [
             "Step 5/11 : RUN npm install\n",
             " ---> Running in 0123\n",
@@ -89,6 +110,11 @@ mod tests {
         assert_eq!(
             error.to_string(),
             "code 1; its output ended with:\nnpm error 404"
+        );
+        let step = progress.build().step.unwrap();
+        assert_eq!(
+            (step.number, step.of, step.text.as_str()),
+            (5, 11, "RUN npm install")
         );
     }
 }

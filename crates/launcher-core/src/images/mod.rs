@@ -16,6 +16,7 @@ use tokio::sync::Semaphore;
 use self::{table::Table, work::Work};
 use crate::{
     Error, Image, ImageName, ImageStatus, Observer,
+    builds::Builds,
     engine::{Engine, EngineImage, LeftLayers},
     source,
     store::Store,
@@ -41,6 +42,7 @@ pub(crate) struct Images {
     this: Weak<Self>,
     engine: Arc<dyn Engine>,
     settings: ImageSettings,
+    builds: Builds,
     table: Table,
     work: Work,
     build_slots: Semaphore,
@@ -58,6 +60,7 @@ impl Images {
             this: this.clone(),
             engine,
             settings,
+            builds: Builds::new(Arc::clone(&store), Arc::clone(&observer)),
             table: Table::new(store, observer),
             work: Work::default(),
             build_slots: Semaphore::new(BUILDS_AT_ONCE),
@@ -70,7 +73,13 @@ impl Images {
         clear_directory(&self.settings.temporary).map_err(|e| {
             Error::NotCarriedOut(format!("the temporary directory cannot be used: {e}"))
         })?;
+        self.builds.load().await?;
         self.table.load().await
+    }
+
+    /// The builds, pulls and pushes that there are and were.
+    pub(crate) fn builds(&self) -> &Builds {
+        &self.builds
     }
 
     /// Makes the list agree with the engine: images that were removed by hand, or whose build or

@@ -28,7 +28,7 @@ impl Table {
     }
 
     pub(super) async fn load(&self) -> Result<(), Error> {
-        for image in self.store.images().await? {
+        for image in self.store.all::<Image>().await? {
             self.enter(image);
         }
         Ok(())
@@ -53,7 +53,7 @@ impl Table {
         let mut image = known.clone().unwrap_or_else(|| first_record(name));
         change(&mut image);
         if known.as_ref() != Some(&image) {
-            self.store.put_image(&image).await?;
+            self.store.put(&image).await?;
             self.enter(image.clone());
         }
         Ok(image)
@@ -65,7 +65,7 @@ impl Table {
         if self.get(&image.name).as_ref() != Some(image) {
             return Ok(());
         }
-        self.store.remove_image(&image.id).await?;
+        self.store.remove::<Image>(&image.id).await?;
         let mut images = self.images.lock();
         images.shift_remove(&image.name.canonical());
         self.observer.image_changed(&image.id, None);

@@ -44,6 +44,19 @@ struct Place {
     name: String,
 }
 
+/// The right to work on an image, alone.
+pub(super) struct Turn {
+    place: Place,
+    sender: watch::Sender<State>,
+}
+
+impl Turn {
+    /// Does the work, which others may join.
+    pub(super) async fn carry_out(self, work: impl Future<Output = Result<(), Error>>) {
+        run(work, self.place, self.sender).await;
+    }
+}
+
 impl Work {
     pub(super) fn is_under_way(&self, name: &ImageName) -> bool {
         self.0.lock().contains_key(&name.canonical())
@@ -78,6 +91,16 @@ impl Work {
                     tokio::spawn(run(work, place, sender));
                     return outcome(state).await;
                 }
+            }
+        }
+    }
+
+    /// Waits for the end of all work on this image, and takes the next turn.
+    pub(super) async fn turn(&self, name: &ImageName, kind: Kind) -> Turn {
+        loop {
+            match self.enter(name, kind) {
+                Entered::Other(state) | Entered::Joined(state) => drop(outcome(state).await),
+                Entered::First(place, sender) => return Turn { place, sender },
             }
         }
     }

@@ -56,10 +56,10 @@ async fn has_one_identity(store: &dyn Store) {
 
 async fn keeps_instances(store: &dyn Store) {
     let (first, second) = (sample_instance("one", 1), sample_instance("two", 2));
-    store.put_instance(&first).await.expect("written");
-    store.put_instance(&second).await.expect("written");
+    store.put(&first).await.expect("written");
+    store.put(&second).await.expect("written");
     assert_eq!(
-        store.instances().await.expect("read"),
+        store.all::<AppInstance>().await.expect("read"),
         [first.clone(), second.clone()]
     );
 
@@ -69,9 +69,9 @@ async fn keeps_instances(store: &dyn Store) {
         host: None,
         ..first
     };
-    store.put_instance(&changed).await.expect("replaced");
+    store.put(&changed).await.expect("replaced");
     assert_eq!(
-        store.instances().await.expect("read"),
+        store.all::<AppInstance>().await.expect("read"),
         [changed, second],
         "order is kept"
     );
@@ -90,7 +90,7 @@ async fn remembers_removed_instances(store: &dyn Store) {
     assert!(store.was_removed("one").await.expect("read"));
     assert!(!store.was_removed("two").await.expect("read"));
     let left: Vec<String> = store
-        .instances()
+        .all::<AppInstance>()
         .await
         .expect("read")
         .into_iter()
@@ -111,16 +111,18 @@ async fn keeps_images(store: &dyn Store) {
         build_began: Some(Timestamp::UNIX_EPOCH),
         layers: vec!["0123456789ab".to_owned()],
     };
-    store.put_image(&building).await.expect("written");
+    store.put(&building).await.expect("written");
     let ready = Image {
         status: ImageStatus::Ready,
         image_id: Some("sha256:1".to_owned()),
         size_bytes: Some(u64::from(u32::MAX) + 1),
         ..building
     };
-    store.put_image(&ready).await.expect("replaced");
-    assert_eq!(store.images().await.expect("read"), [ready]);
-    store.remove_image("img").await.expect("removed");
-    store.remove_image("img").await.expect("removed twice");
-    assert_eq!(store.images().await.expect("read"), []);
+    store.put(&ready).await.expect("replaced");
+    assert_eq!(store.get("img").await.expect("read"), Some(ready.clone()));
+    assert_eq!(store.all::<Image>().await.expect("read"), vec![ready]);
+    store.remove::<Image>("img").await.expect("removed");
+    store.remove::<Image>("img").await.expect("removed twice");
+    assert_eq!(store.all::<Image>().await.expect("read"), []);
+    assert_eq!(store.get::<Image>("img").await.expect("read"), None);
 }

@@ -1,14 +1,14 @@
 //! A store for tests: nothing survives the process.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use async_trait::async_trait;
 use indexmap::IndexMap;
 use jiff::Timestamp;
 use parking_lot::Mutex;
 
-use super::{Store, StoreError};
-use crate::{AppInstance, Image, ids::random_id};
+use super::{Kind, Store, StoreError};
+use crate::ids::random_id;
 
 /// Keeps everything in memory.
 pub(crate) struct MemoryStore {
@@ -18,9 +18,14 @@ pub(crate) struct MemoryStore {
 
 #[derive(Default)]
 struct Tables {
-    instances: IndexMap<String, AppInstance>,
-    images: IndexMap<String, Image>,
+    records: HashMap<Kind, IndexMap<String, String>>,
     removed: HashSet<String>,
+}
+
+impl Tables {
+    fn records(&mut self, kind: Kind) -> &mut IndexMap<String, String> {
+        self.records.entry(kind).or_default()
+    }
 }
 
 impl Default for MemoryStore {
@@ -38,44 +43,35 @@ impl Store for MemoryStore {
         Ok(self.id.clone())
     }
 
-    async fn instances(&self) -> Result<Vec<AppInstance>, StoreError> {
-        Ok(self.tables.lock().instances.values().cloned().collect())
+    async fn read_all(&self, kind: Kind) -> Result<Vec<(String, String)>, StoreError> {
+        let mut tables = self.tables.lock();
+        Ok(tables.records(kind).clone().into_iter().collect())
     }
 
-    async fn put_instance(&self, instance: &AppInstance) -> Result<(), StoreError> {
-        self.tables
-            .lock()
-            .instances
-            .insert(instance.id.clone(), instance.clone());
+    async fn read(&self, kind: Kind, id: &str) -> Result<Option<String>, StoreError> {
+        Ok(self.tables.lock().records(kind).get(id).cloned())
+    }
+
+    async fn write(&self, kind: Kind, id: &str, json: String) -> Result<(), StoreError> {
+        let mut tables = self.tables.lock();
+        tables.records(kind).insert(id.to_owned(), json);
+        Ok(())
+    }
+
+    async fn delete(&self, kind: Kind, id: &str) -> Result<(), StoreError> {
+        self.tables.lock().records(kind).shift_remove(id);
         Ok(())
     }
 
     async fn remove_instance(&self, id: &str, _at: Timestamp) -> Result<(), StoreError> {
         let mut tables = self.tables.lock();
-        tables.instances.shift_remove(id);
+        tables.records(Kind::Instance).shift_remove(id);
         tables.removed.insert(id.to_owned());
         Ok(())
     }
 
     async fn was_removed(&self, id: &str) -> Result<bool, StoreError> {
         Ok(self.tables.lock().removed.contains(id))
-    }
-
-    async fn images(&self) -> Result<Vec<Image>, StoreError> {
-        Ok(self.tables.lock().images.values().cloned().collect())
-    }
-
-    async fn put_image(&self, image: &Image) -> Result<(), StoreError> {
-        self.tables
-            .lock()
-            .images
-            .insert(image.id.clone(), image.clone());
-        Ok(())
-    }
-
-    async fn remove_image(&self, id: &str) -> Result<(), StoreError> {
-        self.tables.lock().images.shift_remove(id);
-        Ok(())
     }
 
     async fn check_writable(&self) -> Result<(), StoreError> {

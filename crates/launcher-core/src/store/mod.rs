@@ -7,16 +7,16 @@
 pub(crate) mod contract;
 #[cfg(test)]
 mod memory;
+mod record;
 mod sqlite;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 use thiserror::Error;
 
-use crate::{AppInstance, Image};
-
 #[cfg(test)]
 pub(crate) use memory::MemoryStore;
+pub use record::{Kind, Record};
 pub use sqlite::SqliteStore;
 
 /// Where records live. Writers of one record are serialised by the caller.
@@ -26,11 +26,17 @@ pub trait Store: Send + Sync + 'static {
     /// Containers carry it, so that several launchers can share an engine.
     async fn launcher_id(&self) -> Result<String, StoreError>;
 
-    /// All app instances, oldest first.
-    async fn instances(&self) -> Result<Vec<AppInstance>, StoreError>;
+    /// All records of a kind, oldest first: each one's id and its JSON.
+    async fn read_all(&self, kind: Kind) -> Result<Vec<(String, String)>, StoreError>;
 
-    /// Inserts the instance or replaces the record of the same id.
-    async fn put_instance(&self, instance: &AppInstance) -> Result<(), StoreError>;
+    /// The JSON of one record, if there is one.
+    async fn read(&self, kind: Kind, id: &str) -> Result<Option<String>, StoreError>;
+
+    /// Inserts a record or replaces the one of the same kind and id, which keeps its place.
+    async fn write(&self, kind: Kind, id: &str, json: String) -> Result<(), StoreError>;
+
+    /// Deletes a record, if there is one.
+    async fn delete(&self, kind: Kind, id: &str) -> Result<(), StoreError>;
 
     /// Deletes the record and remembers, in the same step, that it was removed at `at`, so that a
     /// container that turns up later is known to be a leftover. Unknown ids are remembered too.
@@ -39,17 +45,56 @@ pub trait Store: Send + Sync + 'static {
     /// Whether an instance of this id was removed.
     async fn was_removed(&self, id: &str) -> Result<bool, StoreError>;
 
-    /// All images, oldest first.
-    async fn images(&self) -> Result<Vec<Image>, StoreError>;
-
-    /// Inserts the image or replaces the record of the same id.
-    async fn put_image(&self, image: &Image) -> Result<(), StoreError>;
-
-    /// Deletes the record of an image, if there is one.
-    async fn remove_image(&self, id: &str) -> Result<(), StoreError>;
-
     /// Fails when the store cannot be written to.
     async fn check_writable(&self) -> Result<(), StoreError>;
+}
+
+impl dyn Store {
+    /// All records of a type, oldest first.
+    ///
+    /// # Errors
+    /// When the store fails, or a record is not what it should be.
+    pub async fn all<T: Record>(&self) -> Result<Vec<T>, StoreError> {
+        let records = self.read_all(T::KIND).await?;
+        records
+            .into_iter()
+            .map(|(id, json)| parse::<T>(&id, &json))
+            .collect()
+    }
+
+    /// One record, if there is one.
+    ///
+    /// # Errors
+    /// As [`Self::all`].
+    pub async fn get<T: Record>(&self, id: &str) -> Result<Option<T>, StoreError> {
+        let found = self.read(T::KIND, id).await?;
+        found.map(|json| parse::<T>(id, &json)).transpose()
+    }
+
+    /// Inserts a record, or replaces the one of the same id.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn put<T: Record>(&self, record: &T) -> Result<(), StoreError> {
+        let json = serde_json::to_string(record).map_err(|e| StoreError::Failed(e.to_string()))?;
+        self.write(T::KIND, record.id(), json).await
+    }
+
+    /// Deletes a record, if there is one.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn remove<T: Record>(&self, id: &str) -> Result<(), StoreError> {
+        self.delete(T::KIND, id).await
+    }
+}
+
+fn parse<T: Record>(id: &str, json: &str) -> Result<T, StoreError> {
+    serde_json::from_str(json).map_err(|e| StoreError::Unreadable {
+        table: T::KIND.table(),
+        id: id.to_owned(),
+        reason: e.to_string(),
+    })
 }
 
 /// The state cannot be read or written.

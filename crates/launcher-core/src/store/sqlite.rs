@@ -14,11 +14,10 @@ use std::{
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Connection, OptionalExtension, params};
-use serde::{Serialize, de::DeserializeOwned};
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Store, StoreError};
-use crate::{AppInstance, Image, ids::random_id};
+use super::{Kind, Store, StoreError};
+use crate::ids::random_id;
 
 /// How long a caller waits for the database.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -27,12 +26,22 @@ const DEADLINE: Duration = Duration::from_secs(10);
 const REMEMBERED: SignedDuration = SignedDuration::from_hours(90 * 24);
 
 /// Each entry brings the schema to the version that is its index plus one.
-const MIGRATIONS: [&str; 1] = ["
+const MIGRATIONS: [&str; 2] = [
+    "
     CREATE TABLE launcher (id TEXT NOT NULL, checked_at TEXT) STRICT;
     CREATE TABLE instances (id TEXT PRIMARY KEY, document TEXT NOT NULL) STRICT;
     CREATE TABLE removed_instances (id TEXT PRIMARY KEY, removed_at TEXT NOT NULL) STRICT;
     CREATE TABLE images (id TEXT PRIMARY KEY, document TEXT NOT NULL) STRICT;
-"];
+",
+    "
+    CREATE TABLE builds (id TEXT PRIMARY KEY, document TEXT NOT NULL) STRICT;
+    CREATE TABLE build_logs (id TEXT PRIMARY KEY, document TEXT NOT NULL) STRICT;
+    CREATE TABLE registries (id TEXT PRIMARY KEY, document TEXT NOT NULL) STRICT;
+    CREATE TABLE uploads (id TEXT PRIMARY KEY, document TEXT NOT NULL) STRICT;
+    CREATE TABLE hooks (id TEXT PRIMARY KEY, document TEXT NOT NULL) STRICT;
+    CREATE TABLE settings (id TEXT PRIMARY KEY, document TEXT NOT NULL) STRICT;
+",
+];
 
 type Job = Box<dyn FnOnce(&mut Connection) + Send>;
 
@@ -97,14 +106,48 @@ impl Store for SqliteStore {
             .await
     }
 
-    async fn instances(&self) -> Result<Vec<AppInstance>, StoreError> {
-        self.run(|db| documents(db, "instances")).await
+    async fn read_all(&self, kind: Kind) -> Result<Vec<(String, String)>, StoreError> {
+        self.run(move |db| {
+            let table = kind.table();
+            let mut query =
+                db.prepare(&format!("SELECT id, document FROM {table} ORDER BY rowid"))?;
+            let rows = query.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        })
+        .await
     }
 
-    async fn put_instance(&self, instance: &AppInstance) -> Result<(), StoreError> {
-        let (id, document) = (instance.id.clone(), to_json(instance)?);
-        self.run(move |db| put(db, "instances", &id, &document))
-            .await
+    async fn read(&self, kind: Kind, id: &str) -> Result<Option<String>, StoreError> {
+        let id = id.to_owned();
+        self.run(move |db| {
+            let query = format!("SELECT document FROM {} WHERE id = ?1", kind.table());
+            Ok(db.query_row(&query, [id], |row| row.get(0)).optional()?)
+        })
+        .await
+    }
+
+    async fn write(&self, kind: Kind, id: &str, json: String) -> Result<(), StoreError> {
+        let id = id.to_owned();
+        self.run(move |db| {
+            let statement = format!(
+                "INSERT INTO {} (id, document) VALUES (?1, ?2)
+                 ON CONFLICT (id) DO UPDATE SET document = excluded.document",
+                kind.table()
+            );
+            db.execute(&statement, [id, json])?;
+            Ok(())
+        })
+        .await
+    }
+
+    async fn delete(&self, kind: Kind, id: &str) -> Result<(), StoreError> {
+        let id = id.to_owned();
+        self.run(move |db| {
+            let statement = format!("DELETE FROM {} WHERE id = ?1", kind.table());
+            db.execute(&statement, [id])?;
+            Ok(())
+        })
+        .await
     }
 
     async fn remove_instance(&self, id: &str, at: Timestamp) -> Result<(), StoreError> {
@@ -126,24 +169,6 @@ impl Store for SqliteStore {
         self.run(move |db| {
             let query = "SELECT 1 FROM removed_instances WHERE id = ?1";
             Ok(db.query_row(query, [id], |_| Ok(())).optional()?.is_some())
-        })
-        .await
-    }
-
-    async fn images(&self) -> Result<Vec<Image>, StoreError> {
-        self.run(|db| documents(db, "images")).await
-    }
-
-    async fn put_image(&self, image: &Image) -> Result<(), StoreError> {
-        let (id, document) = (image.id.clone(), to_json(image)?);
-        self.run(move |db| put(db, "images", &id, &document)).await
-    }
-
-    async fn remove_image(&self, id: &str) -> Result<(), StoreError> {
-        let id = id.to_owned();
-        self.run(move |db| {
-            db.execute("DELETE FROM images WHERE id = ?1", [id])?;
-            Ok(())
         })
         .await
     }
@@ -237,39 +262,10 @@ fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
     Ok(step.commit()?)
 }
 
-fn put(db: &Connection, table: &str, id: &str, document: &str) -> Result<(), StoreError> {
-    let statement = format!(
-        "INSERT INTO {table} (id, document) VALUES (?1, ?2)
-         ON CONFLICT (id) DO UPDATE SET document = excluded.document"
-    );
-    db.execute(&statement, [id, document])?;
-    Ok(())
-}
-
-fn documents<T: DeserializeOwned>(
-    db: &Connection,
-    table: &'static str,
-) -> Result<Vec<T>, StoreError> {
-    let mut query = db.prepare(&format!("SELECT id, document FROM {table} ORDER BY rowid"))?;
-    let rows = query.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    rows.map(|row| {
-        let (id, document): (String, String) = row?;
-        serde_json::from_str(&document).map_err(|e| StoreError::Unreadable {
-            table,
-            id,
-            reason: e.to_string(),
-        })
-    })
-    .collect()
-}
-
-fn to_json<T: Serialize>(record: &T) -> Result<String, StoreError> {
-    serde_json::to_string(record).map_err(|e| StoreError::Failed(e.to_string()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::AppInstance;
     use crate::store::contract::{sample_instance, store_contract};
 
     #[tokio::test]
@@ -292,11 +288,13 @@ mod tests {
         let store = SqliteStore::open(directory.path()).await.unwrap();
         let id = store.launcher_id().await.unwrap();
         let instance = sample_instance("one", 1);
-        store.put_instance(&instance).await.unwrap();
+        let records: &dyn Store = &store;
+        records.put(&instance).await.unwrap();
 
         let store = reopened(store, directory.path()).await;
         assert_eq!(store.launcher_id().await.unwrap(), id);
-        assert_eq!(store.instances().await.unwrap(), [instance]);
+        let records: &dyn Store = &store;
+        assert_eq!(records.all::<AppInstance>().await.unwrap(), [instance]);
     }
 
     #[tokio::test]
@@ -310,7 +308,7 @@ mod tests {
             opened,
             Err(StoreError::TooNew {
                 found: 99,
-                known: 1
+                known: 2
             })
         ));
     }

@@ -1,7 +1,7 @@
 //! Reading method arguments, with errors that say which one and what it should be.
 
 use ddp_server::{Error, ejson::Value};
-use launcher_core::{Hostname, ImageName};
+use launcher_core::{BuildSource, Hostname, ImageName};
 use url::Url;
 
 use super::errors::bad_request;
@@ -32,12 +32,47 @@ impl Arguments {
 
     /// The id of an instance.
     pub(super) fn instance_id(&self) -> Result<&str, Error> {
-        let what = "the _id string of the app instance";
-        let id = self.text(0, "instanceId", what)?;
+        self.id("instanceId", "the _id string of the app instance")
+    }
+
+    /// The id of a build.
+    pub(super) fn build_id(&self) -> Result<&str, Error> {
+        self.id("buildId", "the _id string of the build")
+    }
+
+    /// The id of a document, as the first argument.
+    pub(super) fn id(&self, name: &str, what: &str) -> Result<&str, Error> {
+        let id = self.text(0, name, what)?;
         if id.len() > MAX_ID || id.chars().any(char::is_control) {
-            return Err(must(0, "instanceId", what));
+            return Err(must(0, name, what));
         }
         Ok(id)
+    }
+
+    /// An option in the options object at this position; `null` counts as left out.
+    pub(super) fn option(&self, index: usize, name: &str) -> Option<&Value> {
+        let value = self.0.get(index)?.get(name)?;
+        Some(value).filter(|value| !value.is_null())
+    }
+
+    /// What to build, and from what: `{name, url}`.
+    pub(super) fn build(&self) -> Result<(ImageName, BuildSource), Error> {
+        let text = |name: &str, what: &str| {
+            let text = self.option(0, name).and_then(Value::as_str);
+            text.ok_or_else(|| {
+                bad_request(format!(
+                    "You must pass the {name} option set to the {what}."
+                ))
+            })
+        };
+        let name = text("name", "string name of the docker image to build")?;
+        let name = image_name("name option", name)?;
+        let what = "http or https URL string of the archive to build the image from";
+        let url = text("url", what)?;
+        let url = web_url(url).ok_or_else(|| {
+            bad_request(format!("You must pass the url option set to the {what}."))
+        })?;
+        Ok((name, BuildSource::Url(url)))
     }
 
     pub(super) fn hostname(&self, index: usize) -> Result<Hostname, Error> {

@@ -1,4 +1,4 @@
-//! The eleven methods.
+//! The methods.
 
 use std::{future::Future, net::SocketAddr, sync::Arc};
 
@@ -39,6 +39,8 @@ pub(super) fn register(
         .add("getEnvironmentVariables", get_environment_variables)
         .add("addHostname", add_hostname)
         .add("removeHostname", remove_hostname)
+        .add("image/build", build_image)
+        .add("image/cancelBuild", cancel_build)
         .builder
 }
 
@@ -112,6 +114,17 @@ async fn build_image_if_not_exist(
 ) -> Result<bool, Error> {
     let (name, url) = (arguments.image_name(0)?, arguments.archive_url(1)?);
     done(launcher.build_image_if_not_exist(&name, &url).await)
+}
+
+async fn build_image(launcher: Arc<Launcher>, arguments: Arguments) -> Result<String, Error> {
+    let (name, source) = arguments.build()?;
+    launcher
+        .build_image(&name, source)
+        .map_err(|e| from_core(&e))
+}
+
+async fn cancel_build(launcher: Arc<Launcher>, arguments: Arguments) -> Result<bool, Error> {
+    done(launcher.cancel_build(arguments.build_id()?).await)
 }
 
 async fn launch_app_instance(

@@ -1,6 +1,7 @@
 //! The launcher as DDP clients see it. Only here are wire names and published fields known.
 
 mod arguments;
+mod builds;
 mod errors;
 mod launch_options;
 mod methods;
@@ -45,7 +46,7 @@ impl Api {
             ..Config::default()
         };
         let builder = Server::builder().config(config);
-        let builder = publications::register(builder, publications);
+        let builder = publications::register(builder, publications, &launcher);
         let builder = methods::register(builder, &launcher, &stopping);
         Self {
             launcher,

@@ -1,53 +1,67 @@
 //! The published collections, field by field.
 
+use std::sync::Arc;
+
 use ddp_server::{
     Builder, Publication,
     ejson::{Date, Fields, Value},
     fields,
     live::{Collection, Writer, collection},
 };
-use launcher_core::{Image, InstanceView, environment};
+use launcher_core::{Build, Image, InstanceView, Launcher, LogLine, environment};
 
-use super::launch_options::to_fields;
+use super::{
+    builds,
+    builds::{BuildDocuments, BuildPublications},
+    launch_options::to_fields,
+};
 
 /// The writing ends of the published collections.
 pub(crate) struct Documents {
     app_instances: Writer,
     docker_images: Writer,
+    builds: BuildDocuments,
 }
 
 /// Their reading ends.
 pub(crate) struct Publications {
     app_instances: Collection,
     docker_images: Collection,
+    builds: BuildPublications,
 }
 
 /// The two ends of all published collections, which are empty.
 pub(crate) fn collections() -> (Documents, Publications) {
     let (instances, instances_view) = collection("AppInstances");
     let (images, images_view) = collection("DockerImages");
+    let (builds, builds_view) = builds::collections();
     let documents = Documents {
         app_instances: instances,
         docker_images: images,
+        builds,
     };
     let publications = Publications {
         app_instances: instances_view,
         docker_images: images_view,
+        builds: builds_view,
     };
     (documents, publications)
 }
 
 /// Adds the publications to a server.
-pub(super) fn register(builder: Builder, publications: Publications) -> Builder {
+pub(super) fn register(
+    builder: Builder,
+    publications: Publications,
+    launcher: &Arc<Launcher>,
+) -> Builder {
     let Publications {
         app_instances,
         docker_images,
+        builds,
     } = publications;
-    publish_all(
-        publish_all(builder, "appInstances", app_instances),
-        "dockerImages",
-        docker_images,
-    )
+    let builder = publish_all(builder, "appInstances", app_instances);
+    let builder = publish_all(builder, "dockerImages", docker_images);
+    builds::register(builder, builds, launcher)
 }
 
 fn publish_all(builder: Builder, name: &str, collection: Collection) -> Builder {
@@ -70,6 +84,14 @@ impl Documents {
             Some(image) => self.docker_images.set(id, docker_image(image)),
             None => drop(self.docker_images.remove(id)),
         }
+    }
+
+    pub(crate) fn build_changed(&self, id: &str, build: Option<&Build>) {
+        self.builds.changed(id, build);
+    }
+
+    pub(crate) fn build_logged(&self, build: &str, lines: &[LogLine]) {
+        self.builds.logged(build, lines);
     }
 }
 
@@ -107,6 +129,6 @@ fn docker_image(image: &Image) -> Fields {
     }
 }
 
-fn date(time: jiff::Timestamp) -> Date {
+pub(super) fn date(time: jiff::Timestamp) -> Date {
     Date::from_millis(time.as_millisecond())
 }

@@ -1,0 +1,119 @@
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use super::{Builds, Outcome, Progress};
+use crate::{
+    Build, BuildKind, BuildStatus, Error, Image, ImageName, InstanceView, LogLine, Observer,
+    store::{MemoryStore, Store},
+};
+
+#[derive(Default)]
+struct Heard(Mutex<Vec<String>>);
+
+impl Heard {
+    fn all(&self) -> Vec<String> {
+        self.0.lock().clone()
+    }
+}
+
+impl Observer for Heard {
+    fn instance_changed(&self, _id: &str, _view: Option<&InstanceView>) {}
+    fn image_changed(&self, _id: &str, _image: Option<&Image>) {}
+
+    fn build_changed(&self, _id: &str, build: Option<&Build>) {
+        let said = build.map_or("gone", |build| build.status.as_str());
+        self.0.lock().push(said.to_owned());
+    }
+
+    fn build_logged(&self, _build: &str, lines: &[LogLine]) {
+        let said = lines
+            .iter()
+            .map(|line| format!("{} {}", line.number, line.text));
+        self.0.lock().extend(said);
+    }
+}
+
+fn builds() -> (Builds, Arc<Heard>, Arc<dyn Store>) {
+    let heard = Arc::new(Heard::default());
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::default());
+    let builds = Builds::new(Arc::clone(&store), Arc::clone(&heard) as Arc<dyn Observer>);
+    (builds, heard, store)
+}
+
+/// For other tests: work of which nobody hears.
+pub(super) fn begin_unheard() -> Arc<Progress> {
+    let (builds, _, _) = builds();
+    builds.begin(BuildKind::Build, &name(), None).unwrap()
+}
+
+fn name() -> ImageName {
+    ImageName::parse("app").unwrap()
+}
+
+#[tokio::test]
+async fn every_status_is_told_in_order_and_the_log_before_the_end() {
+    let (builds, heard, _) = builds();
+    let progress = builds.begin(BuildKind::Build, &name(), None).unwrap();
+    progress.enter(BuildStatus::Downloading);
+    progress.enter(BuildStatus::Preparing);
+    progress.enter(BuildStatus::Building);
+    progress.say("one\ntw");
+    progress.say("o\r\nthree");
+    builds
+        .end(&progress, Outcome::Succeeded(Some("sha256:1".into())))
+        .await;
+    let expected = [
+        "queued",
+        "downloading",
+        "preparing",
+        "building",
+        "1 one",
+        "2 two",
+        "3 three",
+        "succeeded",
+    ];
+    assert_eq!(heard.all(), expected);
+}
+
+#[tokio::test]
+async fn the_log_is_there_after_the_end() {
+    let (builds, _, _) = builds();
+    let progress = builds.begin(BuildKind::Build, &name(), None).unwrap();
+    progress.say_line("hello");
+    builds.end(&progress, Outcome::Failed("why".into())).await;
+    let log = builds.log(&progress.id()).await.unwrap();
+    assert_eq!(log[0].text, "hello");
+    assert!(matches!(builds.log("?").await, Err(Error::NoSuchBuild(_))));
+}
+
+#[tokio::test]
+async fn what_went_on_when_the_launcher_ended_has_failed() {
+    let (builds, _, store) = builds();
+    let progress = builds.begin(BuildKind::Build, &name(), None).unwrap();
+    builds.record(&progress).await.unwrap();
+
+    let heard = Arc::new(Heard::default());
+    let again = Builds::new(store, Arc::clone(&heard) as Arc<dyn Observer>);
+    again.load().await.unwrap();
+    assert_eq!(heard.all(), ["failed"]);
+}
+
+#[tokio::test]
+async fn cancelling_waits_for_the_end() {
+    let (builds, _, _) = builds();
+    let builds = Arc::new(builds);
+    let progress = builds.begin(BuildKind::Build, &name(), None).unwrap();
+    let id = progress.id();
+    let work = async {
+        progress.cancelled().await;
+        builds.end(&progress, Outcome::Cancelled).await;
+    };
+    let (cancelled, ()) = tokio::join!(builds.cancel(&id), work);
+    cancelled.unwrap();
+    assert_eq!(progress.build().status, BuildStatus::Cancelled);
+    assert!(matches!(
+        builds.cancel(&id).await,
+        Err(Error::BuildIsOver(_))
+    ));
+}
