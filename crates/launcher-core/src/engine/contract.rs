@@ -4,10 +4,11 @@ use std::{collections::BTreeMap, net::Ipv4Addr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures_util::{StreamExt, stream, stream::BoxStream};
+use jiff::Timestamp;
 
 use super::{
     BuildOutput, BuildSpec, Container, ContainerSpec, ContainerState, DockerEngine, Engine,
-    EngineError, Event, LABEL_INSTANCE, LABEL_OWNER, fake::FakeEngine,
+    EngineError, Event, ImageUser, LABEL_INSTANCE, LABEL_OWNER, ListedImage, fake::FakeEngine,
 };
 use crate::{Environment, ids::random_id};
 
@@ -21,17 +22,11 @@ async fn the_fake_keeps_the_contract() {
 #[tokio::test]
 async fn docker_keeps_the_contract() {
     let docker = DockerEngine::new(None).unwrap();
-    let image = engine_contract(&docker).await;
-    let removal = std::process::Command::new("docker")
-        .args(["rmi", &image])
-        .output()
-        .unwrap();
-    assert!(removal.status.success(), "{removal:?}");
+    engine_contract(&docker).await;
 }
 
-/// One container through its whole life, under an owner that nobody else has. Returns the name of
-/// the image that it made.
-async fn engine_contract(engine: &dyn Engine) -> String {
+/// One image and one container through their whole lives, under an owner that nobody else has.
+async fn engine_contract(engine: &dyn Engine) {
     assert!(!engine.version().await.unwrap().is_empty());
     let image = build_image(engine).await;
     let owner = random_id();
@@ -39,13 +34,14 @@ async fn engine_contract(engine: &dyn Engine) -> String {
     let spec = spec(&owner, &image);
 
     let id = is_created_once(engine, &spec, &owner).await;
+    lists_images(engine, &spec, &owner).await;
     is_started(engine, &owner, &id).await;
     tells_of_events(&mut events).await;
     belongs_to_its_owner(engine, &owner).await;
     is_ended(engine, &owner, &id).await;
     is_removed(engine, &owner, &id).await;
+    removes_an_image(engine, &image).await;
     misses_what_is_not_there(engine).await;
-    image
 }
 
 async fn build_image(engine: &dyn Engine) -> String {
@@ -106,6 +102,49 @@ async fn is_created_once(engine: &dyn Engine, spec: &ContainerSpec, owner: &str)
     assert_eq!(container.state, ContainerState::Created);
     assert_eq!((container.started_at, container.host_port), (None, None));
     id
+}
+
+/// With its name, who uses it, and what is known of it otherwise.
+async fn lists_images(engine: &dyn Engine, spec: &ContainerSpec, owner: &str) {
+    let alone = engine.image(&spec.image).await.unwrap().unwrap();
+    let listed = listed(engine, &spec.image).await.unwrap();
+    assert_eq!(listed.id, alone.id);
+    assert_eq!(listed.names, [spec.image.as_str()]);
+    assert_eq!(listed.size_bytes, alone.size_bytes);
+    assert_eq!(
+        (listed.digests, listed.labels),
+        (alone.digests, alone.labels)
+    );
+    let second = |time: Option<Timestamp>| time.map(Timestamp::as_second);
+    assert_eq!(second(listed.created_at), second(alone.created_at));
+    let user = ImageUser {
+        container: spec.name.clone(),
+        owner: Some(owner.to_owned()),
+        instance: Some(spec.labels[LABEL_INSTANCE].clone()),
+    };
+    assert_eq!(listed.users, [user]);
+    let refused = engine.remove_image(&spec.image).await;
+    assert!(
+        matches!(refused, Err(EngineError::Conflict(_))),
+        "a container needs it: {refused:?}"
+    );
+}
+
+async fn listed(engine: &dyn Engine, name: &str) -> Option<ListedImage> {
+    let images = engine.images().await.unwrap();
+    images
+        .into_iter()
+        .find(|image| image.names.iter().any(|n| n == name))
+}
+
+async fn removes_an_image(engine: &dyn Engine, name: &str) {
+    let listed_before = listed(engine, name).await.unwrap();
+    assert_eq!(listed_before.users, []);
+    engine.remove_image(name).await.unwrap();
+    assert_eq!(listed(engine, name).await, None);
+    assert_eq!(engine.image(&listed_before.id).await.unwrap(), None);
+    let again = engine.remove_image(name).await;
+    assert!(matches!(again, Err(EngineError::NotFound(_))), "{again:?}");
 }
 
 async fn is_started(engine: &dyn Engine, owner: &str, id: &str) {

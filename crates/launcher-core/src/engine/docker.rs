@@ -23,7 +23,8 @@ use tokio::sync::OnceCell;
 
 use super::{
     BuildSpec, Container, ContainerSpec, ContainerState, Ended, Engine, EngineError, EngineImage,
-    Event, LABEL_INSTANCE, LABEL_OWNER, LeftLayers, container_name, docker_build, docker_inspect,
+    Event, LABEL_INSTANCE, LABEL_OWNER, LeftLayers, ListedImage, container_name, docker_build,
+    docker_images, docker_inspect,
 };
 
 /// Where Docker listens by default.
@@ -260,6 +261,16 @@ impl Engine for DockerEngine {
         }
     }
 
+    async fn images(&self) -> Result<Vec<ListedImage>, EngineError> {
+        let docker = bounded(QUESTION, "answer", self.docker()).await?;
+        docker_images::list(docker).await
+    }
+
+    async fn remove_image(&self, reference: &str) -> Result<(), EngineError> {
+        let docker = bounded(QUESTION, "answer", self.docker()).await?;
+        docker_images::remove(docker, reference).await
+    }
+
     async fn pull(&self, name: &str) -> Result<(), EngineError> {
         bounded(PULL, "pull the image", self.pull_steps(name)).await
     }
@@ -323,7 +334,7 @@ pub(super) fn innermost(error: &dyn std::error::Error) -> String {
 
 /// Whether the launcher made this container. Images made from an app's container inherit its labels,
 /// and so do containers made from those; but not its name.
-fn is_our_make(summary: &ContainerSummary) -> bool {
+pub(super) fn is_our_make(summary: &ContainerSummary) -> bool {
     let labels = summary.labels.as_ref();
     let expected = labels
         .and_then(|labels| labels.get(LABEL_INSTANCE))
@@ -427,15 +438,15 @@ pub(super) fn time(text: Option<&str>) -> Option<Timestamp> {
 }
 
 fn engine_image(image: ImageInspect) -> EngineImage {
-    let exposed = image
-        .config
-        .and_then(|c| c.exposed_ports)
-        .unwrap_or_default();
+    let config = image.config.unwrap_or_default();
+    let exposed = config.exposed_ports.unwrap_or_default();
     EngineImage {
         id: image.id.unwrap_or_default(),
         created_at: time(image.created.as_deref()),
         size_bytes: image.size.and_then(|s| u64::try_from(s).ok()).unwrap_or(0),
         exposed_ports: exposed.iter().filter_map(|port| tcp_port(port)).collect(),
+        digests: image.repo_digests.unwrap_or_default(),
+        labels: config.labels.unwrap_or_default().into_iter().collect(),
     }
 }
 

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     BuildSpec, Container, ContainerSpec, ContainerState, Engine, EngineError, EngineImage, Event,
-    LABEL_INSTANCE, LABEL_OWNER, LeftLayers,
+    ImageUser, LABEL_INSTANCE, LABEL_OWNER, LeftLayers, ListedImage,
 };
 use crate::ids::random_id;
 
@@ -31,6 +31,7 @@ pub(crate) struct FakeEngine {
 struct State {
     containers: BTreeMap<String, Made>,
     images: BTreeMap<String, EngineImage>,
+    nameless: Vec<EngineImage>,
     failing: BTreeSet<&'static str>,
     stubborn: bool,
     calls: Vec<String>,
@@ -38,8 +39,31 @@ struct State {
     lost: CancellationToken,
 }
 
+impl State {
+    /// Gives an image a name; one that had it before, and has no other, is nameless then.
+    fn name(&mut self, name: &str, image: EngineImage) {
+        let former = self.images.insert(name.to_owned(), image);
+        self.nameless.extend(former);
+        let Self {
+            images, nameless, ..
+        } = self;
+        nameless.retain(|left| images.values().all(|named| named.id != left.id));
+    }
+
+    fn users(&self, image: &str) -> Vec<ImageUser> {
+        let made = self.containers.values().filter(|made| made.image == image);
+        let user = |made: &Made| ImageUser {
+            container: made.name.clone(),
+            owner: Some(made.owner.clone()),
+            instance: Some(made.container.instance.clone()),
+        };
+        made.map(user).collect()
+    }
+}
+
 struct Made {
     container: Container,
+    image: String,
     owner: String,
     name: String,
 }
@@ -49,6 +73,7 @@ impl Default for FakeEngine {
         let state = State {
             containers: BTreeMap::new(),
             images: BTreeMap::from([("app:latest".to_owned(), image())]),
+            nameless: Vec::new(),
             failing: BTreeSet::new(),
             stubborn: false,
             calls: Vec::new(),
@@ -131,6 +156,10 @@ impl FakeEngine {
         true
     }
 
+    fn tell_image(&self) {
+        drop(self.events.send((String::new(), Event::Image)));
+    }
+
     fn tell(&self, made: &Made) {
         let event = Event::Container {
             instance: made.container.instance.clone(),
@@ -176,12 +205,12 @@ impl Engine for FakeEngine {
     async fn create(&self, spec: &ContainerSpec) -> Result<String, EngineError> {
         self.call("create", &spec.name)?;
         let mut state = self.state.lock();
-        if !state.images.contains_key(&spec.image) {
+        let Some(image) = state.images.get(&spec.image).map(|image| image.id.clone()) else {
             return Err(EngineError::NotFound(format!(
                 "No such image: {}",
                 spec.image
             )));
-        }
+        };
         if state.containers.values().any(|made| made.name == spec.name) {
             return Err(EngineError::Conflict(format!(
                 "The name {} is in use",
@@ -190,6 +219,7 @@ impl Engine for FakeEngine {
         }
         let made = Made {
             container: created(spec),
+            image,
             owner: spec.labels.get(LABEL_OWNER).cloned().unwrap_or_default(),
             name: spec.name.clone(),
         };
@@ -246,6 +276,50 @@ impl Engine for FakeEngine {
         Ok(self.state.lock().images.get(name).cloned())
     }
 
+    async fn images(&self) -> Result<Vec<ListedImage>, EngineError> {
+        if self.state.lock().failing.contains("images") {
+            return Err(EngineError::Unreachable("told to fail".into()));
+        }
+        let state = self.state.lock();
+        let mut listed: BTreeMap<String, ListedImage> = BTreeMap::new();
+        let named = state.images.iter().map(|(name, image)| (Some(name), image));
+        let nameless = state.nameless.iter().map(|image| (None, image));
+        for (name, image) in named.chain(nameless) {
+            let entry = listed
+                .entry(image.id.clone())
+                .or_insert_with(|| listed_image(image, state.users(&image.id)));
+            entry
+                .names
+                .extend(name.filter(|name| !name.contains('@')).cloned());
+        }
+        Ok(listed.into_values().collect())
+    }
+
+    async fn remove_image(&self, reference: &str) -> Result<(), EngineError> {
+        self.call("remove_image", reference)?;
+        let mut state = self.state.lock();
+        let is_meant = |name: &str, image: &EngineImage| name == reference || image.id == reference;
+        let id = state
+            .images
+            .iter()
+            .find(|(name, image)| is_meant(name, image));
+        let id = id.map(|(_, image)| image.id.clone());
+        let id = id.or_else(|| {
+            let found = state.nameless.iter().find(|image| image.id == reference)?;
+            Some(found.id.clone())
+        });
+        let id = id.ok_or_else(|| EngineError::NotFound(format!("No such image: {reference}")))?;
+        let names = state.images.values().filter(|image| image.id == id).count();
+        if names <= 1 && !state.users(&id).is_empty() || names > 1 && id == reference {
+            return Err(EngineError::Conflict(format!("{reference} is in use")));
+        }
+        state.images.retain(|name, image| !is_meant(name, image));
+        state.nameless.retain(|image| image.id != id);
+        drop(state);
+        self.tell_image();
+        Ok(())
+    }
+
     async fn pull(&self, name: &str) -> Result<(), EngineError> {
         self.call("pull", name)?;
         if name != PULLABLE {
@@ -253,7 +327,13 @@ impl Engine for FakeEngine {
                 "pull access denied for {name}"
             )));
         }
-        self.state.lock().images.insert(name.to_owned(), image());
+        let digest = format!("pullable@sha256:{:064x}", 1);
+        let pulled = EngineImage {
+            digests: vec![digest],
+            ..image()
+        };
+        self.state.lock().name(name, pulled);
+        self.tell_image();
         Ok(())
     }
 
@@ -262,7 +342,8 @@ impl Engine for FakeEngine {
         while let Some(piece) = build.context.next().await {
             piece.map_err(|e| EngineError::Failed(e.to_string()))?;
         }
-        self.state.lock().images.insert(build.name, image());
+        self.state.lock().name(&build.name, image());
+        self.tell_image();
         Ok(())
     }
 
@@ -275,6 +356,20 @@ fn image() -> EngineImage {
         created_at: Some(Timestamp::now()),
         size_bytes: 1,
         exposed_ports: Vec::new(),
+        digests: Vec::new(),
+        labels: BTreeMap::new(),
+    }
+}
+
+fn listed_image(image: &EngineImage, users: Vec<ImageUser>) -> ListedImage {
+    ListedImage {
+        id: image.id.clone(),
+        names: Vec::new(),
+        digests: image.digests.clone(),
+        created_at: image.created_at,
+        size_bytes: image.size_bytes,
+        labels: image.labels.clone(),
+        users,
     }
 }
 

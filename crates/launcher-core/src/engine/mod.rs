@@ -7,6 +7,7 @@
 mod contract;
 mod docker;
 mod docker_build;
+mod docker_images;
 mod docker_inspect;
 #[cfg(test)]
 pub(crate) mod fake;
@@ -74,6 +75,15 @@ pub trait Engine: Send + Sync + 'static {
 
     /// An image by name, if the engine has it.
     async fn image(&self, name: &str) -> Result<Option<EngineImage>, EngineError>;
+
+    /// Every image that the engine has, those without a name among them, but for the layers that
+    /// other images are made of. One question, however many there are.
+    async fn images(&self) -> Result<Vec<ListedImage>, EngineError>;
+
+    /// Takes this name from an image, and removes the image with its last one; by its id, removes an
+    /// image with at most one name. [`EngineError::Conflict`] while a container needs it,
+    /// [`EngineError::NotFound`] if there is none.
+    async fn remove_image(&self, reference: &str) -> Result<(), EngineError>;
 
     /// Pulls an image.
     async fn pull(&self, name: &str) -> Result<(), EngineError>;
@@ -163,6 +173,40 @@ pub struct EngineImage {
     pub size_bytes: u64,
     /// TCP ports that it exposes.
     pub exposed_ports: Vec<u16>,
+    /// Under which it was pulled from or pushed to registries (`repository@sha256:…`).
+    pub digests: Vec<String>,
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// An image as it stands in a listing of all.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct ListedImage {
+    /// Content id (`sha256:…`).
+    pub id: String,
+    /// Its names, each with a tag. None: what it was called is called otherwise now.
+    pub names: Vec<String>,
+    /// Under which it was pulled from or pushed to registries (`repository@sha256:…`).
+    pub digests: Vec<String>,
+    /// When it was made, to the second.
+    pub created_at: Option<Timestamp>,
+    /// Size in bytes, with the layers that it shares with others.
+    pub size_bytes: u64,
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
+    /// The containers that were made from it, whoever made them, running or not.
+    pub users: Vec<ImageUser>,
+}
+
+/// A container that was made from an image.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ImageUser {
+    /// The container's name.
+    pub container: String,
+    /// The launcher that made it, if one did.
+    pub owner: Option<String>,
+    /// The instance that it belongs to, if a launcher made it.
+    pub instance: Option<String>,
 }
 
 /// Something happened.
