@@ -4,7 +4,9 @@ use std::{sync::Arc, time::Duration};
 
 use thiserror::Error;
 
-use crate::{Hostname, engine::EngineError, source::SourceError, store::StoreError};
+use crate::{
+    Hostname, engine::EngineError, source::SourceError, store::StoreError, uploads::UploadError,
+};
 
 /// Why a wish was refused or could not be carried out. Texts are fit for the caller: no secrets, no
 /// paths of this machine.
@@ -66,6 +68,9 @@ pub enum Error {
     /// The state could not be written.
     #[error("the launcher's store cannot be written to")]
     Store(#[from] StoreError),
+    /// An upload was refused, is not there, or cannot be used.
+    #[error("{0}")]
+    Upload(#[from] UploadError),
     /// The outcome of work that several callers waited for.
     #[error(transparent)]
     Shared(Arc<Error>),
@@ -86,6 +91,7 @@ impl Error {
             | Self::BuildIsOver(_)
             | Self::CannotBuildDigest => true,
             Self::Shared(error) => error.is_callers(),
+            Self::Upload(error) => error.is_callers(),
             _ => false,
         }
     }

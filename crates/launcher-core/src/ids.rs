@@ -12,8 +12,13 @@ pub const ID_LENGTH: usize = 17;
 /// A new random document id in Meteor's form: 17 unmistakable characters (about 98 bits).
 #[must_use]
 pub fn random_id() -> String {
+    random_text(ID_LENGTH)
+}
+
+/// So many random characters of the same alphabet, from the operating system's chance.
+pub(crate) fn random_text(length: usize) -> String {
     let mut rng = rand::rng();
-    (0..ID_LENGTH)
+    (0..length)
         .map(|_| char::from(UNMISTAKABLE[rng.random_range(0..UNMISTAKABLE.len())]))
         .collect()
 }

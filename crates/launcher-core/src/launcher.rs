@@ -19,6 +19,8 @@ use crate::{
     reconciler::Reconciler,
     source,
     store::Store,
+    supervision::supervise,
+    uploads::{UploadSettings, Uploads, sweep_for_ever},
     worker::Shared,
 };
 
@@ -66,6 +68,8 @@ pub struct Settings {
     pub fetch: source::FetchOptions,
     /// How they are made into build contexts.
     pub source: source::Options,
+    /// How archives are kept that callers upload.
+    pub uploads: UploadSettings,
 }
 
 /// What to launch.
@@ -99,6 +103,7 @@ pub struct Launcher {
     engine: Arc<dyn Engine>,
     instances: Arc<Instances>,
     images: Arc<Images>,
+    uploads: Arc<Uploads>,
     added: mpsc::UnboundedSender<String>,
     stop: CancellationToken,
     reconciler: TaskTracker,
@@ -122,6 +127,8 @@ impl Launcher {
                 .map_err(|e| Error::NotCarriedOut(e.to_string()))?,
             source: settings.source,
         };
+        let uploads = Uploads::new(Arc::clone(&store), settings.uploads);
+        uploads.load().await?;
         let images = Images::new(
             Arc::clone(&store),
             Arc::clone(&engine),
@@ -146,12 +153,14 @@ impl Launcher {
         first_look(&shared).await;
         let tasks = TaskTracker::new();
         tasks.spawn(reconciler.run(stop.clone()));
+        tasks.spawn(sweep(Arc::clone(&uploads), stop.clone()));
         Ok(Self {
             id,
             store,
             engine,
             instances,
             images,
+            uploads,
             added,
             stop,
             reconciler: tasks,
@@ -162,6 +171,12 @@ impl Launcher {
     #[must_use]
     pub fn id(&self) -> &str {
         &self.id
+    }
+
+    /// Archives that callers upload.
+    #[must_use]
+    pub fn uploads(&self) -> &Arc<Uploads> {
+        &self.uploads
     }
 
     /// Stops reconciling. Containers go on running.
@@ -374,6 +389,12 @@ impl Launcher {
             tracing::warn!(image = %name, %error, "the image could not be listed");
         }
     }
+}
+
+async fn sweep(uploads: Arc<Uploads>, stop: CancellationToken) {
+    let make = || Some(sweep_for_ever(Arc::clone(&uploads)));
+    let sweeping = supervise("the sweep of uploads".to_owned(), make);
+    stop.run_until_cancelled(sweeping).await;
 }
 
 /// A launch that failed is taken back, so nobody keeps trying.

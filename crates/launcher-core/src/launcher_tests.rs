@@ -1,6 +1,6 @@
 //! The use cases against an engine and a store in memory.
 
-use std::{net::Ipv4Addr, sync::Arc, time::Duration};
+use std::{net::Ipv4Addr, path::Path, sync::Arc, time::Duration};
 
 use indexmap::IndexMap;
 use parking_lot::Mutex;
@@ -11,6 +11,7 @@ use crate::{
     engine::fake::{FakeEngine, PULLABLE},
     source,
     store::{MemoryStore, Store, StoreError},
+    uploads::UploadSettings,
 };
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -68,12 +69,7 @@ impl World {
             engine: Arc::new(engine.clone()),
             observer: Arc::clone(&heard) as Arc<dyn Observer>,
         };
-        let settings = Settings {
-            instance_bind_ip: Ipv4Addr::LOCALHOST.into(),
-            temporary: temporary.path().join("tmp"),
-            fetch: source::FetchOptions::default(),
-            source: source::Options::default(),
-        };
+        let settings = settings(temporary.path());
         let launcher = Launcher::start(parts, settings).await.unwrap();
         Self {
             engine,
@@ -123,6 +119,19 @@ impl World {
             .iter()
             .filter(|call| call.starts_with("start "))
             .count()
+    }
+}
+
+fn settings(directory: &Path) -> Settings {
+    Settings {
+        instance_bind_ip: Ipv4Addr::LOCALHOST.into(),
+        temporary: directory.join("tmp"),
+        fetch: source::FetchOptions::default(),
+        source: source::Options::default(),
+        uploads: UploadSettings {
+            directory: directory.join("uploads"),
+            max_bytes: 1_000_000,
+        },
     }
 }
 
@@ -569,12 +578,7 @@ async fn temporary_files_of_a_killed_launcher_are_cleared() {
         engine: Arc::new(FakeEngine::default()),
         observer: Arc::new(Heard::default()),
     };
-    let settings = Settings {
-        instance_bind_ip: Ipv4Addr::LOCALHOST.into(),
-        temporary: settings_path.join("tmp"),
-        fetch: source::FetchOptions::default(),
-        source: source::Options::default(),
-    };
+    let settings = settings(&settings_path);
     Launcher::start(parts, settings)
         .await
         .unwrap()

@@ -11,9 +11,11 @@
 pub mod app_instance;
 pub mod build;
 mod builds;
+pub mod digest;
 pub mod engine;
 pub mod environment;
 pub mod error;
+pub mod hooks;
 pub mod hostname;
 pub mod ids;
 pub mod image;
@@ -33,6 +35,7 @@ pub mod routing;
 pub mod source;
 pub mod store;
 mod supervision;
+pub mod uploads;
 mod worker;
 
 pub use app_instance::{AppInstance, InstanceView, Observed, Run, Status, Wanted};
