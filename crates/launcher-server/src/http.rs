@@ -1,4 +1,4 @@
-//! The control port: DDP and the launcher's health.
+//! The control port: DDP, the launcher's health, and who may reach them; uploads and hooks are in files of their own.
 
 use std::{future::Future, net::SocketAddr, pin::pin, time::Duration};
 
@@ -9,7 +9,7 @@ use axum::{
     http::StatusCode,
     middleware::{self, Next},
     response::{IntoResponse, Response},
-    routing::get,
+    routing::{any, get},
 };
 use hyper::server::conn::http1;
 use hyper_util::{
@@ -24,7 +24,7 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{api::Api, origin};
+use crate::{api::Api, origin, uploads};
 
 /// What a browser's console shows of a page that may not connect.
 const FOREIGN_PAGE: &str = "Web pages of other sites may not connect to the launcher.\n";
@@ -57,6 +57,9 @@ pub(crate) async fn serve(
     let router = Router::new()
         .route("/", get(welcome))
         .route("/health", get(health))
+        .route("/uploads", any(uploads::all))
+        .route("/uploads/", any(uploads::all))
+        .route("/uploads/{secret}", any(uploads::one))
         .fallback(ddp)
         .layer(middleware::from_fn_with_state(
             control.clone(),
@@ -122,7 +125,7 @@ async fn ddp(
     request: Request,
 ) -> Response {
     if !origin::is_trusted(request.headers()) {
-        return (StatusCode::FORBIDDEN, FOREIGN_PAGE).into_response();
+        return foreign_page();
     }
     match control.api.server().handle(request, peer).await {
         Ok(response) => response.map(Body::new),
@@ -130,8 +133,13 @@ async fn ddp(
     }
 }
 
+/// What a page of another site is told.
+pub(crate) fn foreign_page() -> Response {
+    (StatusCode::FORBIDDEN, FOREIGN_PAGE).into_response()
+}
+
 async fn welcome() -> &'static str {
-    "meteor-launcher\n\nDDP: /websocket, /sockjs\nHealth: /health\n"
+    "meteor-launcher\n\nDDP: /websocket, /sockjs\nHealth: /health\nUploads: /uploads\n"
 }
 
 async fn health(State(control): State<Control>) -> Response {

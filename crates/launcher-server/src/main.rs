@@ -8,6 +8,8 @@ mod http;
 mod observer;
 mod origin;
 mod routes;
+mod upload_token;
+mod uploads;
 
 use std::process::ExitCode;
 

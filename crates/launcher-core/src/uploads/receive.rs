@@ -48,6 +48,9 @@ impl Uploads {
         if announced.is_some_and(|bytes| offset.saturating_add(bytes) > size) {
             return Err(UploadError::TooMuch(size));
         }
+        if let (Begin::Anew, Some(received)) = (from, announced.filter(|bytes| *bytes < size)) {
+            return Err(UploadError::Incomplete { received, size });
+        }
         let (this, id) = (Arc::clone(self), id.to_owned());
         // A task of its own: a request that is dropped must not leave a write on its way when the
         // next one asks how far the upload has come.
@@ -101,23 +104,23 @@ impl Uploads {
                 if end > size {
                     return Err(UploadError::TooMuch(size));
                 }
-                file.write_all(&piece).await.map_err(not_written)?;
+                file.write_all(&piece).await.map_err(|e| not_written(&e))?;
             }
             Ok(())
         };
         let outcome = timeout(REQUEST, pieces).await;
-        file.flush().await.map_err(not_written)?;
+        file.flush().await.map_err(|e| not_written(&e))?;
         match outcome.unwrap_or(Err(UploadError::Deadline(REQUEST))) {
             Ok(()) => {}
             Err(UploadError::TooMuch(size)) => {
                 // Not one byte of such a request is believed.
-                file.set_len(offset).await.map_err(not_written)?;
+                file.set_len(offset).await.map_err(|e| not_written(&e))?;
                 return Err(UploadError::TooMuch(size));
             }
             Err(error) => return Err(error),
         }
         if end == size {
-            file.sync_data().await.map_err(not_written)?;
+            file.sync_data().await.map_err(|e| not_written(&e))?;
         }
         Ok(end)
     }
@@ -142,14 +145,14 @@ impl Uploads {
     async fn open(&self, id: &str, offset: u64) -> Result<File, UploadError> {
         let file = OpenOptions::new().write(true).open(self.path(id));
         let file = file.and_then(|file| file.set_len(offset).map(|()| file));
-        let mut file = File::from_std(file.map_err(not_written)?);
+        let mut file = File::from_std(file.map_err(|e| not_written(&e))?);
         file.seek(SeekFrom::Start(offset))
             .await
-            .map_err(not_written)?;
+            .map_err(|e| not_written(&e))?;
         Ok(file)
     }
 }
 
-fn not_written(error: std::io::Error) -> UploadError {
-    UploadError::disk("the upload cannot be written", &error)
+fn not_written(error: &std::io::Error) -> UploadError {
+    UploadError::disk("the upload cannot be written", error)
 }

@@ -11,12 +11,22 @@ const MAX_ID: usize = 100;
 /// Longest URL, in bytes.
 pub(super) const MAX_URL: usize = 4_096;
 
-/// The positional arguments of one call.
-pub(super) struct Arguments(Vec<Value>);
+/// The positional arguments of one call, and the address at which its caller reaches the launcher.
+pub(super) struct Arguments(Vec<Value>, String);
 
 impl Arguments {
     pub(super) fn new(params: Vec<Value>) -> Self {
-        Self(params)
+        Self(params, String::new())
+    }
+
+    /// The same, of a caller who reaches the control port at this address.
+    pub(super) fn from_address(self, address: String) -> Self {
+        Self(self.0, address)
+    }
+
+    /// A path of the control port as a URL, under the address at which the caller reaches it.
+    pub(super) fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.1)
     }
 
     /// What the call is about, for the log: an instance's id, or an image's name.

@@ -1,4 +1,4 @@
-//! The three forms in which the launcher's methods fail.
+//! The forms in which the launcher's methods fail.
 
 use ddp_server::Error;
 
@@ -10,6 +10,11 @@ pub(super) fn bad_request(details: impl Into<String>) -> Error {
 /// `500 Internal server error`, with the words that name what failed.
 pub(super) fn failed(details: impl Into<String>) -> Error {
     Error::new(500, "Internal server error").details(details.into())
+}
+
+/// `413 Too large`: a limit on a size.
+pub(super) fn too_large(details: impl Into<String>) -> Error {
+    Error::new(413, "Too large").details(details.into())
 }
 
 /// The wire form of a failure of the launcher.

@@ -12,20 +12,25 @@ use tokio_util::sync::CancellationToken;
 use super::{
     arguments::Arguments,
     errors::{failed, from_core},
-    launch_options, wire,
+    launch_options,
+    reached::address,
+    uploads, wire,
 };
 
-/// Adds all methods to a server. Once it is `stopping`, calls are refused.
+/// Adds all methods to a server. Once it is `stopping`, calls are refused. `proxied`: proxies stand
+/// in front.
 pub(super) fn register(
     builder: Builder,
     launcher: &Arc<Launcher>,
     stopping: &CancellationToken,
+    proxied: bool,
 ) -> Builder {
     let (launcher, stopping) = (Arc::clone(launcher), stopping.clone());
     let methods = Methods {
         builder,
         launcher,
         stopping,
+        proxied,
     };
     methods
         .add("buildImageIfNotExist", build_image_if_not_exist)
@@ -41,6 +46,7 @@ pub(super) fn register(
         .add("removeHostname", remove_hostname)
         .add("image/build", build_image)
         .add("image/cancelBuild", cancel_build)
+        .add("image/createUpload", uploads::create)
         .builder
 }
 
@@ -48,6 +54,7 @@ struct Methods {
     builder: Builder,
     launcher: Arc<Launcher>,
     stopping: CancellationToken,
+    proxied: bool,
 }
 
 impl Methods {
@@ -60,11 +67,13 @@ impl Methods {
         R: IntoResult + 'static,
     {
         let (launcher, stopping) = (self.launcher.clone(), self.stopping.clone());
+        let proxied = self.proxied;
         self.builder = self
             .builder
             .method(name, move |context: MethodContext, params| {
                 context.unblock();
-                let arguments = Arguments::new(params);
+                let address = address(context.connection(), proxied);
+                let arguments = Arguments::new(params).from_address(address);
                 let said = Said {
                     name,
                     about: arguments.about(),

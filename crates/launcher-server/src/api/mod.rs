@@ -6,6 +6,8 @@ mod errors;
 mod launch_options;
 mod methods;
 mod publications;
+mod reached;
+mod uploads;
 mod wire;
 
 use std::{sync::Arc, time::Duration};
@@ -47,7 +49,7 @@ impl Api {
         };
         let builder = Server::builder().config(config);
         let builder = publications::register(builder, publications, &launcher);
-        let builder = methods::register(builder, &launcher, &stopping);
+        let builder = methods::register(builder, &launcher, &stopping, http_forwarded_count != 0);
         Self {
             launcher,
             server: builder.build(),

@@ -7,6 +7,7 @@ use launcher_core::{
     engine::DockerEngine,
     source::{FetchOptions, Options, install_crypto_provider},
     store::SqliteStore,
+    uploads::UploadSettings,
 };
 use launcher_proxy::Proxy;
 use tokio::{net::TcpListener, signal::unix, task::JoinHandle, time::timeout};
@@ -118,6 +119,7 @@ impl Server {
     /// Takes nothing new, finishes what is in flight, and leaves the containers running.
     async fn stop(self) {
         self.stop.cancel();
+        self.launcher.uploads().stop();
         self.api.finish(IN_FLIGHT).await;
         drop(tokio::join!(self.control, self.proxy));
         self.launcher.shutdown().await;
@@ -149,13 +151,18 @@ impl Signals {
 }
 
 fn settings(config: &Config) -> Settings {
+    let fetch = FetchOptions {
+        allow_private: config.allow_private_sources,
+        ..FetchOptions::default()
+    };
     Settings {
         instance_bind_ip: config.instance_bind_ip,
         temporary: config.data_dir.join("tmp"),
-        fetch: FetchOptions {
-            allow_private: config.allow_private_sources,
-            ..FetchOptions::default()
+        uploads: UploadSettings {
+            directory: config.data_dir.join("uploads"),
+            max_bytes: fetch.max_bytes,
         },
+        fetch,
         source: Options {
             node_image: config.node_image.clone(),
             ..Options::default()
