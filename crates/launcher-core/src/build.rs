@@ -1,10 +1,12 @@
 //! Builds, pulls and pushes of images, as they are told of while they go on and afterwards.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use crate::{ImageName, source};
+use crate::{ImageName, source, uploads::TakenUpload};
 
 /// Work on an image. While it goes on only what [`BuildStatus`] it has is stored, and what led to it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -87,6 +89,8 @@ pub enum BuildStatus {
 pub enum BuildSource {
     /// It is downloaded.
     Url(Url),
+    /// A caller has uploaded it. A build that succeeds uses it up.
+    Upload(Arc<TakenUpload>),
 }
 
 impl BuildSource {
@@ -95,6 +99,7 @@ impl BuildSource {
     pub fn public(&self) -> String {
         match self {
             Self::Url(url) => source::public_url(url),
+            Self::Upload(upload) => format!("upload:{}", upload.id()),
         }
     }
 }

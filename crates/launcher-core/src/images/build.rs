@@ -94,6 +94,11 @@ impl Images {
             built = self.try_build(name, source, progress) => built,
             () = progress.cancelled() => Err(BuildError::Cancelled),
         };
+        if let (Ok(()), BuildSource::Upload(upload)) = (&built, source)
+            && let Err(error) = upload.used_up().await
+        {
+            tracing::warn!(%build, %error, "an upload that was built stays until it expires");
+        }
         let settled = self.settle(name, false).await;
         let outcome = match &built {
             Ok(()) => Outcome::Succeeded(self.table.get(name).and_then(|image| image.image_id)),
@@ -186,6 +191,12 @@ impl Images {
                     )
                     .await?;
                 Ok(fetched.file)
+            }
+            BuildSource::Upload(upload) => {
+                progress.received(upload.size(), Some(upload.size()));
+                upload
+                    .file()
+                    .map_err(|error| BuildError::record(error.into()))
             }
         }
     }

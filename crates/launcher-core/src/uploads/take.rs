@@ -1,6 +1,6 @@
 //! From an upload to a build.
 
-use std::{fs::File, sync::Arc};
+use std::{fmt, fs::File, sync::Arc};
 
 use tokio::sync::OwnedMutexGuard;
 
@@ -11,7 +11,6 @@ pub struct TakenUpload {
     uploads: Arc<Uploads>,
     id: String,
     size: u64,
-    file: File,
     _work: OwnedMutexGuard<()>,
 }
 
@@ -29,19 +28,28 @@ impl Uploads {
         }
         // It has not been checked if the launcher ended right after the last byte.
         self.check(id).await?;
-        let file = File::open(self.path(id));
-        let file = file.map_err(|error| UploadError::disk("the upload cannot be read", &error))?;
         Ok(TakenUpload {
             uploads: Arc::clone(self),
             id: id.to_owned(),
             size,
-            file,
             _work: work,
         })
     }
 }
 
+impl fmt::Debug for TakenUpload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "TakenUpload({})", self.id)
+    }
+}
+
 impl TakenUpload {
+    /// Its id.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
     /// Its size in bytes.
     #[must_use]
     pub fn size(&self) -> u64 {
@@ -53,7 +61,7 @@ impl TakenUpload {
     /// # Errors
     /// [`UploadError::Disk`].
     pub fn file(&self) -> Result<File, UploadError> {
-        let file = self.file.try_clone();
+        let file = File::open(self.uploads.path(&self.id));
         file.map_err(|error| UploadError::disk("the upload cannot be read", &error))
     }
 
@@ -61,7 +69,7 @@ impl TakenUpload {
     ///
     /// # Errors
     /// When that cannot be recorded.
-    pub async fn used_up(self) -> Result<(), UploadError> {
+    pub async fn used_up(&self) -> Result<(), UploadError> {
         self.uploads.end(&self.id, UploadState::Used).await
     }
 }

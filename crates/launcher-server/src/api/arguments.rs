@@ -1,7 +1,7 @@
 //! Reading method arguments, with errors that say which one and what it should be.
 
 use ddp_server::{Error, ejson::Value};
-use launcher_core::{BuildSource, Hostname, ImageName};
+use launcher_core::{Hostname, ImageName};
 use url::Url;
 
 use super::errors::bad_request;
@@ -10,6 +10,13 @@ use super::errors::bad_request;
 const MAX_ID: usize = 100;
 /// Longest URL, in bytes.
 pub(super) const MAX_URL: usize = 4_096;
+
+/// Where a caller has the archive of a build.
+pub(super) enum Archive {
+    Url(Url),
+    /// The upload's id.
+    Upload(String),
+}
 
 /// The positional arguments of one call, and the address at which its caller reaches the launcher.
 pub(super) struct Arguments(Vec<Value>, String);
@@ -20,7 +27,7 @@ impl Arguments {
     }
 
     /// The same, of a caller who reaches the control port at this address.
-    pub(super) fn from_address(self, address: String) -> Self {
+    pub(super) fn reached_at(self, address: String) -> Self {
         Self(self.0, address)
     }
 
@@ -65,24 +72,33 @@ impl Arguments {
         Some(value).filter(|value| !value.is_null())
     }
 
-    /// What to build, and from what: `{name, url}`.
-    pub(super) fn build(&self) -> Result<(ImageName, BuildSource), Error> {
-        let text = |name: &str, what: &str| {
-            let text = self.option(0, name).and_then(Value::as_str);
-            text.ok_or_else(|| {
-                bad_request(format!(
-                    "You must pass the {name} option set to the {what}."
-                ))
-            })
+    /// What to build, and from what: `{name, url}` or `{name, upload}`.
+    pub(super) fn build(&self) -> Result<(ImageName, Archive), Error> {
+        let text = |name: &str| {
+            self.option(0, name)
+                .map(|value| value.as_str().unwrap_or(""))
         };
-        let name = text("name", "string name of the docker image to build")?;
-        let name = image_name("name option", name)?;
-        let what = "http or https URL string of the archive to build the image from";
-        let url = text("url", what)?;
-        let url = web_url(url).ok_or_else(|| {
-            bad_request(format!("You must pass the url option set to the {what}."))
+        let name = text("name").filter(|name| !name.is_empty()).ok_or_else(|| {
+            bad_request(
+                "You must pass the name option set to the string name of the docker image to build.",
+            )
         })?;
-        Ok((name, BuildSource::Url(url)))
+        let name = image_name("name option", name)?;
+        let archive = match (text("url"), text("upload")) {
+            (Some(url), None) => web_url(url).map(Archive::Url),
+            (None, Some(id)) => Some(id)
+                .filter(|id| !id.is_empty() && id.len() <= MAX_ID)
+                .map(|id| Archive::Upload(id.to_owned())),
+            _ => None,
+        };
+        let archive = archive.ok_or_else(|| {
+            bad_request(
+                "You must pass either the url option set to the http or https URL string of the \
+                 archive to build the image from, or the upload option set to the uploadId string \
+                 that image/createUpload returned.",
+            )
+        })?;
+        Ok((name, archive))
     }
 
     pub(super) fn hostname(&self, index: usize) -> Result<Hostname, Error> {

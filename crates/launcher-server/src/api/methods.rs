@@ -6,11 +6,11 @@ use ddp_server::{
     Builder, Error, IntoResult, MethodContext,
     ejson::{Fields, Value},
 };
-use launcher_core::Launcher;
+use launcher_core::{BuildSource, Launcher};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    arguments::Arguments,
+    arguments::{Archive, Arguments},
     errors::{failed, from_core},
     launch_options,
     reached::address,
@@ -73,7 +73,7 @@ impl Methods {
             .method(name, move |context: MethodContext, params| {
                 context.unblock();
                 let address = address(context.connection(), proxied);
-                let arguments = Arguments::new(params).from_address(address);
+                let arguments = Arguments::new(params).reached_at(address);
                 let said = Said {
                     name,
                     about: arguments.about(),
@@ -126,7 +126,11 @@ async fn build_image_if_not_exist(
 }
 
 async fn build_image(launcher: Arc<Launcher>, arguments: Arguments) -> Result<String, Error> {
-    let (name, source) = arguments.build()?;
+    let (name, archive) = arguments.build()?;
+    let source = match archive {
+        Archive::Url(url) => BuildSource::Url(url),
+        Archive::Upload(id) => uploads::take(&launcher, &id).await?,
+    };
     launcher
         .build_image(&name, source)
         .map_err(|e| from_core(&e))

@@ -7,7 +7,7 @@ use ddp_server::{
     ejson::{Date, Fields, Value},
     fields,
 };
-use launcher_core::{Launcher, digest::Sha256Digest, uploads::UploadError};
+use launcher_core::{BuildSource, Launcher, digest::Sha256Digest, uploads::UploadError};
 
 use super::{
     arguments::Arguments,
@@ -32,6 +32,16 @@ pub(super) async fn create(launcher: Arc<Launcher>, arguments: Arguments) -> Res
         "token": announced.secret,
         "expiresAt": Date::from_millis(announced.expires_at.as_millisecond()),
     })
+}
+
+/// A complete upload, for a build to have it alone.
+pub(super) async fn take(launcher: &Launcher, id: &str) -> Result<BuildSource, Error> {
+    let taken = launcher.uploads().take(id).await;
+    let taken = taken.map_err(|error| match error {
+        UploadError::Unknown => bad_request(format!("No upload has ID {id}, or it has expired")),
+        error => from_core(&error.into()),
+    })?;
+    Ok(BuildSource::Upload(Arc::new(taken)))
 }
 
 fn size(value: Option<&Value>) -> Result<u64, Error> {
