@@ -48,6 +48,9 @@ pub struct Build {
     /// The engine's content id (`sha256:…`) of what was made.
     #[serde(default)]
     pub image_id: Option<String>,
+    /// The digest (`sha256:…`) that the registry of a pull or a push knows it by.
+    #[serde(default)]
+    pub digest: Option<String>,
 }
 
 /// What is done to an image.

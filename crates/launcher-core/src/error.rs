@@ -31,6 +31,21 @@ pub enum Error {
     /// An image with a digest cannot be built, only pulled.
     #[error("an image name with a digest cannot be built; leave out the part from \"@\" on")]
     CannotBuildDigest,
+    /// An image with a digest is what it is.
+    #[error("an image is pushed by its name and tag; leave out the part from \"@\" on")]
+    CannotPushDigest,
+    /// The engine has no such image.
+    #[error("No image has the name {0}")]
+    NoSuchImage(String),
+    /// No credentials are stored under this id or for this registry.
+    #[error("No credentials are stored for a registry with this ID or host")]
+    NoSuchRegistry,
+    /// Credentials of only so many registries are kept.
+    #[error("credentials of at most {0} registries are stored")]
+    TooManyRegistries(usize),
+    /// The registry refused the credentials that were to be stored.
+    #[error("{0}")]
+    CredentialsRefused(String),
     /// The engine refused, failed, or could not be reached.
     #[error("{0}")]
     Engine(#[from] EngineError),
@@ -89,6 +104,11 @@ impl Error {
             | Self::TooManyHostnames(_)
             | Self::NoSuchBuild(_)
             | Self::BuildIsOver(_)
+            | Self::CannotPushDigest
+            | Self::NoSuchImage(_)
+            | Self::NoSuchRegistry
+            | Self::TooManyRegistries(_)
+            | Self::CredentialsRefused(_)
             | Self::CannotBuildDigest => true,
             Self::Shared(error) => error.is_callers(),
             Self::Upload(error) => error.is_callers(),

@@ -5,6 +5,8 @@ use std::fmt;
 use oci_spec::distribution::Reference;
 use serde::{Deserialize, Serialize};
 
+use crate::registries::RegistryHost;
+
 /// Longest image name that is looked at, in bytes: 255 of repository, 128 of tag, a digest.
 const MAX_LENGTH: usize = 512;
 
@@ -67,6 +69,16 @@ impl ImageName {
         self.0.contains('@')
     }
 
+    /// The registry that it comes from and goes to: Docker Hub where the name does not say one.
+    #[must_use]
+    pub fn registry(&self) -> RegistryHost {
+        let reference = self.0.parse::<Reference>();
+        reference.map_or_else(
+            |_| RegistryHost::docker_hub(),
+            |r| RegistryHost::of_image(&r),
+        )
+    }
+
     /// Whether both mean the same image: `app` and `app:latest` do, `docker.io/library/app` too.
     #[must_use]
     pub fn is_same_image(&self, other: &Self) -> bool {
@@ -111,6 +123,22 @@ mod tests {
     fn one_image_has_several_names() {
         assert!(name("app").is_same_image(&name("docker.io/library/app:latest")));
         assert!(!name("app").is_same_image(&name("app:2")));
+    }
+
+    #[test]
+    fn a_name_tells_its_registry() {
+        for (text, registry) in [
+            ("app", "docker.io"),
+            ("team/app:1", "docker.io"),
+            ("index.docker.io/team/app", "docker.io"),
+            ("localhost/app", "localhost"),
+            (
+                "Registry.test:5000/app@sha256:0123456789012345678901234567890123456789012345678901234567890123",
+                "registry.test:5000",
+            ),
+        ] {
+            assert_eq!(name(text).registry().as_str(), registry, "{text}");
+        }
     }
 
     #[test]

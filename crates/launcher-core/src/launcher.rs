@@ -9,7 +9,7 @@ use url::Url;
 
 use crate::{
     AppInstance, Build, BuildSource, Environment, Error, Hostname, Image, ImageName, InstanceView,
-    LogLine, Status, Wanted,
+    LogLine, NewRegistry, Registry, Status, Wanted,
     engine::{Engine, EngineError},
     environment,
     ids::random_id,
@@ -45,6 +45,8 @@ pub trait Observer: Send + Sync + 'static {
     fn build_changed(&self, id: &str, build: Option<&Build>);
     /// A build that goes on has said this. It is heard before the status that follows.
     fn build_logged(&self, build: &str, lines: &[LogLine]);
+    /// Credentials of a registry changed; `None`: they are gone.
+    fn registry_changed(&self, _id: &str, _registry: Option<&Registry>) {}
 }
 
 /// What a launcher is made of.
@@ -202,6 +204,41 @@ impl Launcher {
     /// [`Error::CannotBuildDigest`], [`Error::TooManyBuilds`].
     pub fn build_image(&self, name: &ImageName, source: BuildSource) -> Result<String, Error> {
         self.images.begin_build(name, source)
+    }
+
+    /// Begins to pull an image, whether the engine has it or not, or joins its pull; returns the
+    /// pull's id.
+    ///
+    /// # Errors
+    /// [`Error::TooManyBuilds`].
+    pub fn pull_image(&self, name: &ImageName) -> Result<String, Error> {
+        self.images.begin_pull(name)
+    }
+
+    /// Begins to push an image to the registry that its name begins with, or joins its push; returns
+    /// the push's id.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchImage`], [`Error::CannotPushDigest`], [`Error::TooManyBuilds`].
+    pub async fn push_image(&self, name: &ImageName) -> Result<String, Error> {
+        self.images.begin_push(name).await
+    }
+
+    /// Stores credentials of a registry, in place of those that there were; returns its id.
+    ///
+    /// # Errors
+    /// [`Error::CredentialsRefused`], [`Error::TooManyRegistries`], or that the registry could not be
+    /// asked.
+    pub async fn add_registry(&self, new: NewRegistry) -> Result<String, Error> {
+        self.images.registries().add(new).await
+    }
+
+    /// Forgets the credentials of a registry, named by its id or host.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchRegistry`].
+    pub async fn remove_registry(&self, id_or_host: &str) -> Result<(), Error> {
+        self.images.registries().remove(id_or_host).await
     }
 
     /// Cancels a build, pull or push, and returns when it has ended.

@@ -31,6 +31,7 @@ pub mod plan;
 #[cfg(test)]
 mod plan_properties;
 mod reconciler;
+pub mod registries;
 pub mod routing;
 pub mod source;
 pub mod store;
@@ -48,3 +49,4 @@ pub use hostname::Hostname;
 pub use image::{Image, ImageStatus};
 pub use image_name::ImageName;
 pub use launcher::{Health, LaunchOptions, Launcher, Observer, Parts, Settings};
+pub use registries::{NewRegistry, Registry, RegistryHost, Secret};

@@ -1,7 +1,7 @@
 //! Hands each change on: to the routes first, so that whoever reads that an instance runs can reach
 //! it, then to the published documents.
 
-use launcher_core::{Build, Image, InstanceView, LogLine, Observer};
+use launcher_core::{Build, Image, InstanceView, LogLine, Observer, Registry};
 
 use crate::{api::Documents, routes::Routes};
 
@@ -22,6 +22,10 @@ impl Observer for Observers {
 
     fn build_changed(&self, id: &str, build: Option<&Build>) {
         self.documents.build_changed(id, build);
+    }
+
+    fn registry_changed(&self, id: &str, registry: Option<&Registry>) {
+        self.documents.registry_changed(id, registry);
     }
 
     fn build_logged(&self, build: &str, lines: &[LogLine]) {

@@ -82,6 +82,7 @@ impl Builds {
             layers: None,
             error: None,
             image_id: None,
+            digest: None,
         };
         let mut active = self.active.lock();
         if active.len() >= MAX_ACTIVE {

@@ -109,9 +109,18 @@ impl Progress {
     }
 
     /// Layers that are done.
-    #[expect(dead_code, reason = "pulls do not tell of layers yet")]
     pub(crate) fn layers(self: &Arc<Self>, layers: LayerCount) {
         self.change(|build| build.layers = Some(layers));
+    }
+
+    /// The digest that the registry knows the image by.
+    pub(crate) fn digest(self: &Arc<Self>, digest: String) {
+        self.change(|build| build.digest = Some(digest));
+    }
+
+    /// Whether it has ended, in whatever way.
+    pub(crate) fn is_over(&self) -> bool {
+        self.state.lock().build.status.is_over()
     }
 
     /// A piece of the log; lines end with a line feed.

@@ -8,7 +8,8 @@ use jiff::Timestamp;
 
 use super::{
     BuildOutput, BuildSpec, Container, ContainerSpec, ContainerState, DockerEngine, Engine,
-    EngineError, Event, ImageUser, LABEL_INSTANCE, LABEL_OWNER, ListedImage, fake::FakeEngine,
+    EngineError, Event, ImageUser, LABEL_INSTANCE, LABEL_OWNER, ListedImage, Transfer,
+    TransferNews, fake::FakeEngine,
 };
 use crate::{Environment, ids::random_id};
 
@@ -49,7 +50,8 @@ async fn build_image(engine: &dyn Engine) -> String {
     assert_eq!(engine.image(&name).await.unwrap(), None);
     let build = BuildSpec {
         name: name.clone(),
-        context: stream::iter([Ok(context())]).boxed(),
+        context: stream::iter([Ok(context(&name))]).boxed(),
+        logins: Vec::new(),
         output: Arc::new(|_: BuildOutput<'_>| {}),
     };
     engine.build(build).await.unwrap();
@@ -58,8 +60,9 @@ async fn build_image(engine: &dyn Engine) -> String {
     name
 }
 
-/// A context for an image without a base: Debian's `busybox-static` is all that is in it.
-fn context() -> Bytes {
+/// A context for an image without a base, which nobody else has: Debian's `busybox-static` and a name
+/// are all that is in it.
+pub(super) fn context(name: &str) -> Bytes {
     let mut tar = tar::Builder::new(Vec::new());
     let mut add = |path: &str, mode: u32, content: &[u8]| {
         let mut header = tar::Header::new_gnu();
@@ -69,10 +72,11 @@ fn context() -> Bytes {
     };
     let busybox = std::fs::read("/bin/busybox").expect("Debian's busybox-static is installed");
     add("busybox", 0o755, &busybox);
+    add("name", 0o644, name.as_bytes());
     add(
         "Dockerfile",
         0o644,
-        b"FROM scratch\nCOPY busybox /busybox\nCMD [\"/busybox\", \"sleep\", \"600\"]\n",
+        b"FROM scratch\nCOPY busybox name /\nCMD [\"/busybox\", \"sleep\", \"600\"]\n",
     );
     tar.into_inner().unwrap().into()
 }
@@ -236,7 +240,13 @@ async fn misses_what_is_not_there(engine: &dyn Engine) {
         Err(EngineError::NotFound(_))
     ));
     assert_eq!(engine.image("nothing:latest").await, Ok(None));
-    assert!(engine.pull("127.0.0.1:1/nothing:latest").await.is_err());
+    let transfer = || Transfer {
+        name: "127.0.0.1:1/nothing:latest".to_owned(),
+        login: None,
+        output: Arc::new(|_: TransferNews<'_>| {}),
+    };
+    assert!(engine.pull(transfer()).await.is_err());
+    assert!(engine.push(transfer()).await.is_err());
 }
 
 async fn only(engine: &dyn Engine, owner: &str) -> Container {

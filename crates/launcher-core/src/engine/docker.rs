@@ -12,7 +12,7 @@ use bollard::{
         PortBinding, RestartPolicy, RestartPolicyNameEnum,
     },
     query_parameters::{
-        CreateContainerOptions, CreateImageOptions, EventsOptionsBuilder, InspectContainerOptions,
+        CreateContainerOptions, EventsOptionsBuilder, InspectContainerOptions,
         KillContainerOptionsBuilder, ListContainersOptionsBuilder, RemoveContainerOptionsBuilder,
         StartContainerOptions,
     },
@@ -23,8 +23,8 @@ use tokio::sync::OnceCell;
 
 use super::{
     BuildSpec, Container, ContainerSpec, ContainerState, Ended, Engine, EngineError, EngineImage,
-    Event, LABEL_INSTANCE, LABEL_OWNER, LeftLayers, ListedImage, container_name, docker_build,
-    docker_images, docker_inspect,
+    Event, LABEL_INSTANCE, LABEL_OWNER, LeftLayers, ListedImage, RegistryLogin, Transfer,
+    container_name, docker_build, docker_images, docker_inspect, docker_login, docker_transfer,
 };
 
 /// Where Docker listens by default.
@@ -33,9 +33,8 @@ const DEFAULT_HOST: &str = "unix:///var/run/docker.sock";
 const QUESTION: Duration = Duration::from_secs(15);
 /// How long it may take to make, start or remove a container.
 const ACTION: Duration = Duration::from_secs(90);
-/// How long a pull may go without a sign of progress, and in all.
-const PULL_SILENCE: Duration = Duration::from_secs(120);
-const PULL: Duration = Duration::from_secs(60 * 60);
+/// How long it may take to log in to a registry.
+const LOGIN: Duration = Duration::from_secs(30);
 /// How far back a new event stream begins.
 const RECENT: Duration = Duration::from_secs(2);
 /// Containers that are inspected at the same time.
@@ -100,22 +99,10 @@ impl DockerEngine {
         }
     }
 
-    async fn pull_steps(&self, name: &str) -> Result<(), EngineError> {
-        let options = CreateImageOptions {
-            from_image: Some(name.into()),
-            ..Default::default()
-        };
+    /// The API version that was agreed on, for requests that `bollard` does not make.
+    async fn api_version(&self) -> Result<String, EngineError> {
         let docker = bounded(QUESTION, "answer", self.docker()).await?;
-        let mut progress = docker.create_image(Some(options), None, None);
-        loop {
-            let step = async { Ok(progress.next().await) };
-            let Some(step) = bounded(PULL_SILENCE, "go on", step).await? else {
-                return Ok(());
-            };
-            if let Some(message) = step?.error_detail.and_then(|e| e.message) {
-                return Err(EngineError::Failed(message));
-            }
-        }
+        Ok(docker.client_version().to_string())
     }
 }
 
@@ -163,8 +150,8 @@ impl Engine for DockerEngine {
 
     async fn inspect(&self, container: &str) -> Result<serde_json::Value, EngineError> {
         let question = async {
-            let version = self.docker().await?.client_version();
-            docker_inspect::inspect(&self.host, &version.to_string(), container).await
+            let version = self.api_version().await?;
+            docker_inspect::inspect(&self.host, &version, container).await
         };
         bounded(QUESTION, "answer", question).await
     }
@@ -271,8 +258,18 @@ impl Engine for DockerEngine {
         docker_images::remove(docker, reference).await
     }
 
-    async fn pull(&self, name: &str) -> Result<(), EngineError> {
-        bounded(PULL, "pull the image", self.pull_steps(name)).await
+    async fn pull(&self, transfer: Transfer) -> Result<String, EngineError> {
+        docker_transfer::pull(&self.host, &self.api_version().await?, &transfer).await
+    }
+
+    async fn push(&self, transfer: Transfer) -> Result<String, EngineError> {
+        docker_transfer::push(&self.host, &self.api_version().await?, &transfer).await
+    }
+
+    async fn check_login(&self, login: &RegistryLogin) -> Result<(), EngineError> {
+        let version = self.api_version().await?;
+        let check = docker_login::check(&self.host, &version, login);
+        bounded(LOGIN, "log in to the registry", check).await
     }
 
     async fn build(&self, build: BuildSpec) -> Result<(), EngineError> {

@@ -16,6 +16,7 @@ use tokio::time::{sleep, timeout};
 use super::{
     BuildOutput, BuildSpec, EngineError, LeftLayers,
     docker::{bounded, time},
+    docker_login::{all_credentials, with_readable_credentials},
 };
 
 /// How long a build may go without output, and in all.
@@ -31,13 +32,18 @@ const MAX_REASON: usize = 2_000;
 /// Builds and names an image. See [`super::Engine::build`].
 pub(super) async fn build(docker: &Docker, build: BuildSpec) -> Result<(), EngineError> {
     // `bollard`'s own deadline covers the time until the engine begins to answer.
-    let docker = docker.clone().with_timeout(BUILD);
+    let docker = with_readable_credentials(docker).with_timeout(BUILD);
+    let credentials = all_credentials(&build.logins);
     let options = BuildImageOptionsBuilder::default()
         .t(&build.name)
         .rm(true)
         .forcerm(true)
         .build();
-    let stream = docker.build_image(options, None, Some(body_try_stream(build.context)));
+    let stream = docker.build_image(
+        options,
+        Some(credentials),
+        Some(body_try_stream(build.context)),
+    );
     let watched = watch(stream, &*build.output);
     match timeout(BUILD, watched).await {
         Ok(outcome) => outcome,

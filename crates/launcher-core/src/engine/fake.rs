@@ -15,12 +15,17 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     BuildSpec, Container, ContainerSpec, ContainerState, Engine, EngineError, EngineImage, Event,
-    ImageUser, LABEL_INSTANCE, LABEL_OWNER, LeftLayers, ListedImage,
+    ImageUser, LABEL_INSTANCE, LABEL_OWNER, LayerState, LeftLayers, ListedImage, RegistryLogin,
+    Transfer, TransferNews, TransferOutput,
 };
 use crate::ids::random_id;
 
 /// The image that every fake registry has.
 pub(crate) const PULLABLE: &str = "pullable:latest";
+/// The registry that lets in only this user, with this password.
+pub(crate) const PRIVATE: &str = "private.test:5000";
+pub(crate) const USER: &str = "user";
+pub(crate) const PASSWORD: &str = "ri>ght?~";
 
 #[derive(Clone)]
 pub(crate) struct FakeEngine {
@@ -34,6 +39,9 @@ struct State {
     nameless: Vec<EngineImage>,
     failing: BTreeSet<&'static str>,
     stubborn: bool,
+    stalled: Option<CancellationToken>,
+    /// What all registries have, by name.
+    registry: BTreeMap<String, EngineImage>,
     calls: Vec<String>,
     next_port: u16,
     lost: CancellationToken,
@@ -76,6 +84,8 @@ impl Default for FakeEngine {
             nameless: Vec::new(),
             failing: BTreeSet::new(),
             stubborn: false,
+            stalled: None,
+            registry: BTreeMap::from([(PULLABLE.to_owned(), pullable())]),
             calls: Vec::new(),
             next_port: 30_000,
             lost: CancellationToken::new(),
@@ -101,6 +111,30 @@ impl FakeEngine {
     /// From now on, programs end only when they are killed.
     pub(crate) fn be_stubborn(&self) {
         self.state.lock().stubborn = true;
+    }
+
+    /// Gives an image one more name.
+    pub(crate) fn tag(&self, name: &str, also: &str) {
+        let mut state = self.state.lock();
+        let image = state.images[name].clone();
+        state.images.insert(also.to_owned(), image);
+    }
+
+    /// Takes a name from an image, and returns the image's id.
+    pub(crate) fn remove_tag(&self, name: &str) -> String {
+        let removed = self.state.lock().images.remove(name);
+        removed.expect("the engine has it").id
+    }
+
+    /// From now on, transfers wait in the middle, until [`Self::go_on`].
+    pub(crate) fn stall(&self) {
+        self.state.lock().stalled = Some(CancellationToken::new());
+    }
+
+    pub(crate) fn go_on(&self) {
+        if let Some(stalled) = self.state.lock().stalled.take() {
+            stalled.cancel();
+        }
     }
 
     /// The names of all calls that changed something, with what they were about.
@@ -154,6 +188,23 @@ impl FakeEngine {
         change(&mut made.container);
         self.tell(made);
         true
+    }
+
+    async fn tell_layers(&self, output: &TransferOutput) {
+        let layer = |id, state, text| output(TransferNews::Layer { id, state, text });
+        let moving = |done| LayerState::Moving {
+            done,
+            of: Some(100),
+        };
+        layer("a", LayerState::Done, "Already exists");
+        layer("b", LayerState::Waiting, "Waiting");
+        layer("b", moving(60), "Moving");
+        let stalled = self.state.lock().stalled.clone();
+        if let Some(stalled) = stalled {
+            stalled.cancelled().await;
+        }
+        layer("b", moving(100), "Moving");
+        layer("b", LayerState::Done, "Done");
     }
 
     fn tell_image(&self) {
@@ -320,21 +371,45 @@ impl Engine for FakeEngine {
         Ok(())
     }
 
-    async fn pull(&self, name: &str) -> Result<(), EngineError> {
+    async fn pull(&self, transfer: Transfer) -> Result<String, EngineError> {
+        let name = transfer.name.as_str();
         self.call("pull", name)?;
-        if name != PULLABLE {
-            return Err(EngineError::NotFound(format!(
-                "pull access denied for {name}"
-            )));
-        }
-        let digest = format!("pullable@sha256:{:064x}", 1);
-        let pulled = EngineImage {
-            digests: vec![digest],
-            ..image()
-        };
+        may_enter(transfer.login.as_ref(), name)?;
+        let found = self.state.lock().registry.get(name).cloned();
+        let none = || EngineError::NotFound(format!("pull access denied for {name}"));
+        let pulled = found.ok_or_else(none)?;
+        self.tell_layers(&transfer.output).await;
+        let digest = digest_of(&pulled);
         self.state.lock().name(name, pulled);
         self.tell_image();
-        Ok(())
+        Ok(digest)
+    }
+
+    async fn push(&self, transfer: Transfer) -> Result<String, EngineError> {
+        let name = transfer.name.as_str();
+        self.call("push", name)?;
+        may_enter(transfer.login.as_ref(), name)?;
+        let found = self.state.lock().images.get(name).cloned();
+        let mut pushed = found.ok_or_else(|| {
+            EngineError::NotFound(format!(
+                "An image does not exist locally with the tag: {name}"
+            ))
+        })?;
+        self.tell_layers(&transfer.output).await;
+        let repository = name
+            .rsplit_once(':')
+            .map_or(name, |(repository, _)| repository);
+        pushed.digests = vec![format!("{repository}@{}", pushed.id)];
+        let mut state = self.state.lock();
+        let by_digest = format!("{repository}@{}", pushed.id);
+        state.registry.insert(by_digest, pushed.clone());
+        state.registry.insert(name.to_owned(), pushed.clone());
+        Ok(digest_of(&pushed))
+    }
+
+    async fn check_login(&self, login: &RegistryLogin) -> Result<(), EngineError> {
+        self.call("check_login", login.registry.as_str())?;
+        may_enter(Some(login), &format!("{PRIVATE}/image"))
     }
 
     async fn build(&self, mut build: BuildSpec) -> Result<(), EngineError> {
@@ -350,15 +425,45 @@ impl Engine for FakeEngine {
     async fn remove_layers(&self, _left: &LeftLayers) {}
 }
 
+/// The private registry lets in only one user.
+fn may_enter(login: Option<&RegistryLogin>, name: &str) -> Result<(), EngineError> {
+    if !name.starts_with(PRIVATE) {
+        return Ok(());
+    }
+    match login {
+        None => Err(EngineError::Failed("no basic auth credentials".into())),
+        Some(login) if login.username == USER && login.password.reveal() == PASSWORD => Ok(()),
+        Some(_) => Err(EngineError::Failed(
+            "unauthorized: authentication required".into(),
+        )),
+    }
+}
+
+fn digest_of(image: &EngineImage) -> String {
+    let digest = image.digests.first().and_then(|d| d.split_once('@'));
+    digest.map_or_else(String::new, |(_, digest)| digest.to_owned())
+}
+
+fn pullable() -> EngineImage {
+    EngineImage {
+        digests: vec![format!("pullable@sha256:{:064x}", 1)],
+        ..image()
+    }
+}
+
 fn image() -> EngineImage {
     EngineImage {
-        id: format!("sha256:{}", random_id()),
+        id: format!("sha256:{:0>64}", hex(&random_id())),
         created_at: Some(Timestamp::now()),
         size_bytes: 1,
         exposed_ports: Vec::new(),
         digests: Vec::new(),
         labels: BTreeMap::new(),
     }
+}
+
+fn hex(text: &str) -> String {
+    text.bytes().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn listed_image(image: &EngineImage, users: Vec<ImageUser>) -> ListedImage {

@@ -9,8 +9,14 @@ mod docker;
 mod docker_build;
 mod docker_images;
 mod docker_inspect;
+mod docker_login;
+mod docker_request;
+mod docker_transfer;
 #[cfg(test)]
 pub(crate) mod fake;
+mod transfer;
+#[cfg(test)]
+mod transfer_contract;
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -23,6 +29,7 @@ use thiserror::Error;
 use crate::{Environment, app_instance::Run};
 
 pub use docker::DockerEngine;
+pub use transfer::{LayerState, RegistryLogin, Transfer, TransferNews, TransferOutput};
 
 /// Label with the id of the instance that a container belongs to.
 pub const LABEL_INSTANCE: &str = "launcher.instance";
@@ -85,8 +92,15 @@ pub trait Engine: Send + Sync + 'static {
     /// [`EngineError::NotFound`] if there is none.
     async fn remove_image(&self, reference: &str) -> Result<(), EngineError>;
 
-    /// Pulls an image.
-    async fn pull(&self, name: &str) -> Result<(), EngineError>;
+    /// Pulls an image, and returns the digest (`sha256:…`) that the registry knows it by. Given up
+    /// when it is dropped. Errors are the engine's own words, without the password.
+    async fn pull(&self, transfer: Transfer) -> Result<String, EngineError>;
+
+    /// Pushes an image to the registry that its name begins with, as [`Self::pull`].
+    async fn push(&self, transfer: Transfer) -> Result<String, EngineError>;
+
+    /// Whether a registry takes these credentials; if not, the engine's own words.
+    async fn check_login(&self, login: &RegistryLogin) -> Result<(), EngineError>;
 
     /// Builds an image and gives it its name only when the build has succeeded. A failed or
     /// dropped build leaves no containers; its layers are for [`Engine::remove_layers`].
@@ -247,6 +261,8 @@ pub struct BuildSpec {
     pub name: String,
     /// The build context: an uncompressed tar with a `Dockerfile` at its root.
     pub context: BoxStream<'static, std::io::Result<Bytes>>,
+    /// Credentials of the registries that the images may come from that it is built on.
+    pub logins: Vec<RegistryLogin>,
     /// Called with every piece of output.
     pub output: Arc<dyn Fn(BuildOutput<'_>) + Send + Sync>,
 }

@@ -9,7 +9,7 @@ use super::{Images, build_log::BuildOutputLog, work};
 use crate::{
     BuildKind, BuildSource, BuildStatus, Error, ImageName, ImageStatus,
     builds::{Outcome, Progress},
-    engine::BuildSpec,
+    engine::{BuildSpec, EngineError},
     error::BuildError,
     source,
     source::{Kind, Prepared},
@@ -147,6 +147,7 @@ impl Images {
         let build = BuildSpec {
             name: name.with_tag(),
             context,
+            logins: self.registries.logins(),
             output,
         };
         let recorded = self.record_layers(name, layers);
@@ -211,8 +212,10 @@ impl Images {
         if self.engine.image(&base).await?.is_some() {
             return Ok(());
         }
-        progress.say_line(&format!("pulling the base image {base}"));
-        let pulled = self.engine.pull(&base).await;
+        let pulled = match ImageName::parse(&base) {
+            Ok(name) => self.pull_base(&name, progress).await,
+            Err(error) => Err(EngineError::Failed(error.to_string())),
+        };
         pulled.map_err(|error| BuildError::Base { image: base, error })
     }
 

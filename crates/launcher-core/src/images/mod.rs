@@ -2,8 +2,14 @@
 
 mod build;
 mod build_log;
+mod layers;
 mod pull;
+mod push;
 mod table;
+mod transfer;
+#[cfg(test)]
+mod transfer_tests;
+mod transfers;
 mod work;
 
 use std::{
@@ -13,11 +19,12 @@ use std::{
 
 use tokio::sync::Semaphore;
 
-use self::{table::Table, work::Work};
+use self::{table::Table, transfers::Transfers, work::Work};
 use crate::{
     Error, Image, ImageName, ImageStatus, Observer,
     builds::Builds,
     engine::{Engine, EngineImage, LeftLayers},
+    registries::Registries,
     source,
     store::Store,
 };
@@ -43,6 +50,8 @@ pub(crate) struct Images {
     engine: Arc<dyn Engine>,
     settings: ImageSettings,
     builds: Builds,
+    registries: Registries,
+    transfers: Transfers,
     table: Table,
     work: Work,
     build_slots: Semaphore,
@@ -58,6 +67,12 @@ impl Images {
     ) -> Arc<Self> {
         Arc::new_cyclic(|this| Self {
             this: this.clone(),
+            registries: Registries::new(
+                Arc::clone(&store),
+                Arc::clone(&engine),
+                Arc::clone(&observer),
+            ),
+            transfers: Transfers::default(),
             engine,
             settings,
             builds: Builds::new(Arc::clone(&store), Arc::clone(&observer)),
@@ -73,6 +88,7 @@ impl Images {
         clear_directory(&self.settings.temporary).map_err(|e| {
             Error::NotCarriedOut(format!("the temporary directory cannot be used: {e}"))
         })?;
+        self.registries.load().await?;
         self.builds.load().await?;
         self.table.load().await
     }
@@ -80,6 +96,11 @@ impl Images {
     /// The builds, pulls and pushes that there are and were.
     pub(crate) fn builds(&self) -> &Builds {
         &self.builds
+    }
+
+    /// The registries that the launcher may log in to.
+    pub(crate) fn registries(&self) -> &Registries {
+        &self.registries
     }
 
     /// Makes the list agree with the engine: images that were removed by hand, or whose build or

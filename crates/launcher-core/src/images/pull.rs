@@ -1,86 +1,102 @@
 //! Pulling images from registries.
 
-use super::{
-    Images,
-    work::{Abandoned, Kind},
-};
 use std::sync::Arc;
 
+use super::{Images, transfer::Ended, transfers::Joined, work, work::Abandoned};
 use crate::{
-    BuildKind, BuildStatus, Error, ImageName, ImageStatus,
-    builds::{Outcome, Progress},
-    engine::EngineError,
+    BuildKind, BuildStatus, Error, ImageName, ImageStatus, builds::Progress, engine::EngineError,
+    registries::Verb,
 };
-
-/// How a pull ends without an image.
-enum PullError {
-    Cancelled,
-    Failed(Error),
-}
-
-impl<E: Into<Error>> From<E> for PullError {
-    fn from(error: E) -> Self {
-        Self::Failed(error.into())
-    }
-}
 
 impl Images {
     /// Pulls an image, together with everyone else who wants it. Given up when nobody does any more.
     pub(crate) async fn pull(&self, name: &ImageName) -> Result<(), Error> {
-        let pull = |abandoned: Abandoned| {
-            let (this, name) = (self.this.clone(), name.clone());
-            async move {
-                let images = this.upgrade().ok_or(Error::ShuttingDown)?;
-                images.pull_and_settle(&name, &abandoned).await
-            }
-        };
-        self.work.join_or_begin(name, Kind::Pull, pull).await
+        self.join_pull(name)?.outcome().await
     }
 
-    async fn pull_and_settle(&self, name: &ImageName, abandoned: &Abandoned) -> Result<(), Error> {
-        let progress = self.builds.begin(BuildKind::Pull, name, None)?;
-        let pulled = self.try_pull(name, abandoned, &progress).await;
-        let outcome = match &pulled {
-            Ok(()) => Outcome::Succeeded(self.table.get(name).and_then(|image| image.image_id)),
-            Err(PullError::Cancelled) => Outcome::Cancelled,
-            Err(PullError::Failed(error)) => Outcome::Failed(error.to_string()),
-        };
-        self.builds.end(&progress, outcome).await;
-        pulled.map_err(|error| match error {
-            PullError::Cancelled => {
-                Error::NotCarriedOut(format!("the pull of {name} was cancelled"))
-            }
-            PullError::Failed(error) => error,
+    /// Begins to pull an image, or joins its pull, and returns the id of its document. It goes on
+    /// until it is cancelled.
+    pub(crate) fn begin_pull(&self, name: &ImageName) -> Result<String, Error> {
+        let pull = self.join_pull(name)?;
+        let id = pull.id();
+        tokio::spawn(pull.outcome());
+        Ok(id)
+    }
+
+    /// Pulls the base of a build, as part of it.
+    pub(super) async fn pull_base(
+        &self,
+        base: &ImageName,
+        progress: &Arc<Progress>,
+    ) -> Result<(), EngineError> {
+        progress.say_line(&format!("pulling the base image {base}"));
+        let say = Arc::clone(progress);
+        let output = move |text: &str| say.say_line(text);
+        let pulled = self.transfer(Verb::Pull, base, super::transfer::texts(output));
+        pulled.await.map(drop).map_err(|refused| match refused {
+            Ok(refusal) => EngineError::Failed(refusal.reason().to_owned()),
+            Err(error) => error,
         })
+    }
+
+    fn join_pull(&self, name: &ImageName) -> Result<Joined, Error> {
+        let images = self.this.upgrade().ok_or(Error::ShuttingDown)?;
+        let image = name.clone();
+        let pull = |progress, abandoned| async move {
+            images.pull_in_turn(&image, &progress, &abandoned).await
+        };
+        self.join_transfer(BuildKind::Pull, name, pull)
+    }
+
+    /// Other work on the image goes first.
+    async fn pull_in_turn(
+        &self,
+        name: &ImageName,
+        progress: &Arc<Progress>,
+        abandoned: &Abandoned,
+    ) -> Result<(), Error> {
+        let ended = tokio::select! {
+            turn = self.work.turn(name, work::Kind::Pull) => Ok(turn),
+            ended = given_up(progress, abandoned) => Err(ended),
+        };
+        let turn = match ended {
+            Ok(turn) => turn,
+            Err(ended) => return self.end_transfer(name, progress, Err(ended)).await,
+        };
+        let mut outcome = Ok(());
+        let pull = async {
+            let pulled = self.try_pull(name, progress, abandoned).await;
+            outcome = self.end_transfer(name, progress, pulled).await;
+            Ok(())
+        };
+        turn.carry_out(pull).await;
+        outcome
     }
 
     async fn try_pull(
         &self,
         name: &ImageName,
-        abandoned: &Abandoned,
         progress: &Arc<Progress>,
-    ) -> Result<(), PullError> {
-        self.builds.record(progress).await?;
+        abandoned: &Abandoned,
+    ) -> Result<Option<String>, Ended> {
         self.table
             .change(name, |image| image.status = ImageStatus::Pulling)
             .await?;
         progress.enter(BuildStatus::Downloading);
-        let full_name = name.with_tag();
         let pulled = tokio::select! {
-            pulled = self.engine.pull(&full_name) => pulled.map_err(|error| pull_error(name, error).into()),
-            () = abandoned.wait() => Err(EngineError::Failed("nobody waits for it any more".into()).into()),
-            () = progress.cancelled() => Err(PullError::Cancelled),
+            pulled = self.tell_transfer(Verb::Pull, name, progress) => pulled,
+            ended = given_up(progress, abandoned) => Err(ended),
         };
         self.settle(name, false).await?;
-        pulled
+        pulled?;
+        Ok(self.table.get(name).and_then(|image| image.image_id))
     }
 }
 
-fn pull_error(name: &ImageName, error: EngineError) -> EngineError {
-    match error {
-        EngineError::Failed(text) | EngineError::NotFound(text) => {
-            EngineError::Failed(format!("the image {name} cannot be pulled: {text}"))
-        }
-        other => other,
+async fn given_up(progress: &Arc<Progress>, abandoned: &Abandoned) -> Ended {
+    tokio::select! {
+        () = progress.cancelled() => {}
+        () = abandoned.wait() => progress.say_line("nobody waits for it any more"),
     }
+    Ended::Cancelled
 }

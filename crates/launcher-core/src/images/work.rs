@@ -26,10 +26,10 @@ struct UnderWay {
 }
 
 /// `None` while it goes on; then the outcome, for everyone who waits.
-type State = Option<Result<(), Arc<Error>>>;
+pub(super) type State = Option<Result<(), Arc<Error>>>;
 
 /// Tells work when nobody waits for it any more.
-pub(super) struct Abandoned(watch::Sender<State>);
+pub(super) struct Abandoned(pub(super) watch::Sender<State>);
 
 impl Abandoned {
     /// Resolves when nobody waits.
@@ -161,7 +161,7 @@ async fn run(
     sender.send_replace(Some(outcome.map_err(Arc::new)));
 }
 
-async fn outcome(mut state: watch::Receiver<State>) -> Result<(), Error> {
+pub(super) async fn outcome(mut state: watch::Receiver<State>) -> Result<(), Error> {
     match state
         .wait_for(Option::is_some)
         .await

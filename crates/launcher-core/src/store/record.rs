@@ -2,7 +2,7 @@
 
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::{AppInstance, Build, BuildLog, Image};
+use crate::{AppInstance, Build, BuildLog, Image, Registry};
 
 /// A kind of record.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -80,5 +80,13 @@ impl Record for BuildLog {
 
     fn id(&self) -> &str {
         &self.build
+    }
+}
+
+impl Record for Registry {
+    const KIND: Kind = Kind::Registry;
+
+    fn id(&self) -> &str {
+        &self.id
     }
 }

@@ -115,6 +115,11 @@ impl Arguments {
         image_name("imageName argument", self.text(index, "imageName", what)?)
     }
 
+    /// The name of an image, as the first argument.
+    pub(super) fn name(&self, what: &str) -> Result<ImageName, Error> {
+        image_name("name argument", self.text(0, "name", what)?)
+    }
+
     /// The address of an archive: http or https, with a host.
     pub(super) fn archive_url(&self, index: usize) -> Result<Url, Error> {
         let what = "the http or https URL string of the archive to build the image from";

@@ -190,5 +190,6 @@ fn fields_of(build: &Build) -> Fields {
         "layers": layers,
         "error": build.error.as_deref(),
         "imageId": build.image_id.as_deref(),
+        "digest": build.digest.as_deref(),
     }
 }

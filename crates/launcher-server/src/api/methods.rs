@@ -14,7 +14,7 @@ use super::{
     errors::{failed, from_core},
     launch_options,
     reached::address,
-    uploads, wire,
+    registries, uploads, wire,
 };
 
 /// Adds all methods to a server. Once it is `stopping`, calls are refused. `proxied`: proxies stand
@@ -47,6 +47,10 @@ pub(super) fn register(
         .add("image/build", build_image)
         .add("image/cancelBuild", cancel_build)
         .add("image/createUpload", uploads::create)
+        .add("image/pull", registries::pull)
+        .add("image/push", registries::push)
+        .add("registry/add", registries::add)
+        .add("registry/remove", registries::remove)
         .builder
 }
 
@@ -76,7 +80,11 @@ impl Methods {
                 let arguments = Arguments::new(params).reached_at(address);
                 let said = Said {
                     name,
-                    about: arguments.about(),
+                    // Whatever is handed to it may be a password.
+                    about: match name {
+                        "registry/add" => String::new(),
+                        _ => arguments.about(),
+                    },
                     peer: context.connection().peer(),
                 };
                 let call = method(launcher.clone(), arguments);

@@ -7,6 +7,7 @@ mod launch_options;
 mod methods;
 mod publications;
 mod reached;
+mod registries;
 mod uploads;
 mod wire;
 

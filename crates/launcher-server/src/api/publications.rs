@@ -8,12 +8,14 @@ use ddp_server::{
     fields,
     live::{Collection, Writer, collection},
 };
-use launcher_core::{Build, Image, InstanceView, Launcher, LogLine, environment};
+use launcher_core::{Build, Image, InstanceView, Launcher, LogLine, Registry, environment};
 
 use super::{
     builds,
     builds::{BuildDocuments, BuildPublications},
     launch_options::to_fields,
+    registries,
+    registries::RegistryDocuments,
 };
 
 /// The writing ends of the published collections.
@@ -21,6 +23,7 @@ pub(crate) struct Documents {
     app_instances: Writer,
     docker_images: Writer,
     builds: BuildDocuments,
+    registries: RegistryDocuments,
 }
 
 /// Their reading ends.
@@ -28,6 +31,7 @@ pub(crate) struct Publications {
     app_instances: Collection,
     docker_images: Collection,
     builds: BuildPublications,
+    registries: Collection,
 }
 
 /// The two ends of all published collections, which are empty.
@@ -35,15 +39,18 @@ pub(crate) fn collections() -> (Documents, Publications) {
     let (instances, instances_view) = collection("AppInstances");
     let (images, images_view) = collection("DockerImages");
     let (builds, builds_view) = builds::collections();
+    let (registries, registries_view) = registries::collections();
     let documents = Documents {
         app_instances: instances,
         docker_images: images,
         builds,
+        registries,
     };
     let publications = Publications {
         app_instances: instances_view,
         docker_images: images_view,
         builds: builds_view,
+        registries: registries_view,
     };
     (documents, publications)
 }
@@ -58,9 +65,11 @@ pub(super) fn register(
         app_instances,
         docker_images,
         builds,
+        registries,
     } = publications;
     let builder = publish_all(builder, "appInstances", app_instances);
     let builder = publish_all(builder, "dockerImages", docker_images);
+    let builder = registries::register(builder, registries);
     builds::register(builder, builds, launcher)
 }
 
@@ -88,6 +97,10 @@ impl Documents {
 
     pub(crate) fn build_changed(&self, id: &str, build: Option<&Build>) {
         self.builds.changed(id, build);
+    }
+
+    pub(crate) fn registry_changed(&self, id: &str, registry: Option<&Registry>) {
+        self.registries.changed(id, registry);
     }
 
     pub(crate) fn build_logged(&self, build: &str, lines: &[LogLine]) {

@@ -1,0 +1,116 @@
+//! Requests to the engine that `bollard` does not make, or whose answers its types do not keep.
+
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt, TryStreamExt};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::{
+    Request, StatusCode,
+    body::Incoming,
+    client::conn::http1,
+    header::{HOST, HeaderValue},
+};
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpStream, UnixStream},
+};
+use tokio_util::{
+    codec::{FramedRead, LinesCodec, LinesCodecError},
+    io::StreamReader,
+    task::AbortOnDropHandle,
+};
+use url::Url;
+
+use super::{EngineError, docker::innermost};
+
+/// Longest answer that is read, in bytes; a container's description has 10 KB.
+const MAX_ANSWER: usize = 4 * 1024 * 1024;
+/// Longest line of a stream, in bytes; the longest are the errors of registries.
+const MAX_LINE: usize = 1024 * 1024;
+/// Where Docker listens on TCP when no port is given.
+const DEFAULT_PORT: u16 = 2375;
+
+/// What the engine begins to answer, whose connection ends with it.
+pub(super) struct Response {
+    pub(super) status: StatusCode,
+    pub(super) body: Incoming,
+    connection: AbortOnDropHandle<hyper::Result<()>>,
+}
+
+/// Sends a request to the engine at `host` (`unix://…`, `tcp://…`, `http://…`).
+pub(super) async fn ask(
+    host: &str,
+    request: Request<Full<Bytes>>,
+) -> Result<Response, EngineError> {
+    if let Some(socket) = host.strip_prefix("unix://") {
+        let stream = UnixStream::connect(socket).await.map_err(unreachable)?;
+        return send(stream, request).await;
+    }
+    let url = Url::parse(host).map_err(unreachable)?;
+    let name = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+    let stream = TcpStream::connect((name, url.port().unwrap_or(DEFAULT_PORT))).await;
+    send(stream.map_err(unreachable)?, request).await
+}
+
+async fn send<S>(stream: S, mut request: Request<Full<Bytes>>) -> Result<Response, EngineError>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
+        .await
+        .map_err(unreachable)?;
+    let connection = AbortOnDropHandle::new(tokio::spawn(connection));
+    let headers = request.headers_mut();
+    headers.insert(HOST, HeaderValue::from_static("docker"));
+    let response = sender.send_request(request).await.map_err(unreachable)?;
+    Ok(Response {
+        status: response.status(),
+        body: response.into_body(),
+        connection,
+    })
+}
+
+impl Response {
+    /// The whole document, or why there is none.
+    pub(super) async fn document(self) -> Result<Value, EngineError> {
+        let status = self.status;
+        let body = Limited::new(self.body, MAX_ANSWER).collect().await;
+        drop(self.connection);
+        let body = body
+            .map_err(|e| EngineError::Failed(e.to_string()))?
+            .to_bytes();
+        if status.is_success() {
+            return serde_json::from_slice(&body).map_err(|e| EngineError::Failed(e.to_string()));
+        }
+        let answer: Value = serde_json::from_slice(&body).unwrap_or_default();
+        let refused = || format!("the Docker engine answered {status}");
+        let message = answer["message"]
+            .as_str()
+            .map_or_else(refused, str::to_owned);
+        match status {
+            StatusCode::NOT_FOUND => Err(EngineError::NotFound(message)),
+            _ => Err(EngineError::Failed(message)),
+        }
+    }
+
+    /// Its lines, as they come.
+    pub(super) fn lines(self) -> impl Stream<Item = Result<String, EngineError>> {
+        let connection = self.connection;
+        let pieces = self.body.into_data_stream().map_err(std::io::Error::other);
+        let codec = LinesCodec::new_with_max_length(MAX_LINE);
+        FramedRead::new(StreamReader::new(pieces), codec).map(move |line| {
+            let _open = &connection;
+            line.map_err(|error| match error {
+                LinesCodecError::MaxLineLengthExceeded => {
+                    EngineError::Failed("the Docker engine sent an endless line".into())
+                }
+                LinesCodecError::Io(error) => unreachable(error),
+            })
+        })
+    }
+}
+
+fn unreachable(error: impl std::error::Error) -> EngineError {
+    EngineError::Unreachable(innermost(&error))
+}

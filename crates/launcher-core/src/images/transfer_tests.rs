@@ -1,0 +1,233 @@
+use std::{sync::Arc, time::Duration};
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use super::{ImageSettings, Images};
+use crate::{
+    Build, BuildKind, BuildStatus, Error, Image, ImageName, InstanceView, LayerCount, LogLine,
+    NewRegistry, Observer, RegistryHost, Secret,
+    engine::fake::{FakeEngine, PASSWORD, PRIVATE, PULLABLE, USER},
+    source,
+    store::{MemoryStore, Store},
+};
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+#[derive(Default)]
+struct Heard {
+    builds: Mutex<Vec<Build>>,
+    changed: Notify,
+}
+
+impl Observer for Heard {
+    fn instance_changed(&self, _id: &str, _view: Option<&InstanceView>) {}
+    fn image_changed(&self, _id: &str, _image: Option<&Image>) {}
+    fn build_logged(&self, _build: &str, _lines: &[LogLine]) {}
+
+    fn build_changed(&self, _id: &str, build: Option<&Build>) {
+        self.builds.lock().extend(build.cloned());
+        self.changed.notify_one();
+    }
+}
+
+struct World {
+    engine: FakeEngine,
+    heard: Arc<Heard>,
+    images: Arc<Images>,
+    _temporary: tempfile::TempDir,
+}
+
+impl World {
+    fn new() -> Self {
+        let engine = FakeEngine::default();
+        let heard = Arc::new(Heard::default());
+        let store: Arc<dyn Store> = Arc::new(MemoryStore::default());
+        let temporary = tempfile::tempdir().unwrap();
+        let settings = ImageSettings {
+            temporary: temporary.path().to_owned(),
+            fetcher: source::Fetcher::new(source::FetchOptions::default()).unwrap(),
+            source: source::Options::default(),
+        };
+        let observer = Arc::clone(&heard) as Arc<dyn Observer>;
+        let images = Images::new(store, Arc::new(engine.clone()), observer, settings);
+        Self {
+            engine,
+            heard,
+            images,
+            _temporary: temporary,
+        }
+    }
+
+    /// The newest telling of a build for which this holds.
+    async fn told(&self, id: &str, what: impl Fn(&Build) -> bool) -> Build {
+        let found = || {
+            let builds = self.heard.builds.lock();
+            builds
+                .iter()
+                .rev()
+                .find(|build| build.id == id && what(build))
+                .cloned()
+        };
+        let wait = async {
+            loop {
+                let changed = self.heard.changed.notified();
+                match found() {
+                    Some(build) => return build,
+                    None => changed.await,
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, wait).await.unwrap()
+    }
+
+    async fn ended(&self, id: &str) -> Build {
+        self.told(id, |build| build.status.is_over()).await
+    }
+
+    fn number(&self, call: &str) -> usize {
+        let calls = self.engine.calls();
+        calls.iter().filter(|made| made.starts_with(call)).count()
+    }
+
+    async fn add(&self, password: &str) {
+        let new = NewRegistry {
+            registry: RegistryHost::parse(PRIVATE).unwrap(),
+            username: USER.to_owned(),
+            password: Secret::new(password),
+            verify: false,
+        };
+        self.images.registries().add(new).await.unwrap();
+    }
+}
+
+fn name(text: &str) -> ImageName {
+    ImageName::parse(text).unwrap()
+}
+
+#[tokio::test]
+async fn twenty_who_want_an_image_make_one_pull_and_know_it_by_one_id() {
+    let world = World::new();
+    world.engine.stall();
+    let pullable = name(PULLABLE);
+    let id = world.images.begin_pull(&pullable).unwrap();
+    let moving = |build: &Build| build.layers == Some(LayerCount { done: 1, of: 2 });
+    let told = world.told(&id, moving).await;
+    assert_eq!(
+        (told.kind, told.status),
+        (BuildKind::Pull, BuildStatus::Downloading)
+    );
+    assert_eq!((told.received_bytes, told.expected_bytes), (60, Some(100)));
+    for other in ["pullable", "docker.io/library/pullable:latest"] {
+        assert_eq!(world.images.begin_pull(&name(other)).unwrap(), id);
+    }
+    let launches = (0..20).map(|_| world.images.pull(&pullable));
+    let all = futures_util::future::join_all(launches);
+    let (outcomes, ()) = tokio::join!(all, async { world.engine.go_on() });
+    assert!(outcomes.iter().all(Result::is_ok), "{outcomes:?}");
+    let ended = world.ended(&id).await;
+    assert_eq!(ended.status, BuildStatus::Succeeded);
+    assert_eq!(ended.layers, Some(LayerCount { done: 2, of: 2 }));
+    assert!(
+        ended.image_id.is_some() && ended.digest.is_some(),
+        "{ended:?}"
+    );
+    assert_eq!(world.number("pull "), 1);
+    assert_ne!(
+        world.images.begin_pull(&pullable).unwrap(),
+        id,
+        "what is over is not joined"
+    );
+}
+
+#[tokio::test]
+async fn a_pull_ends_when_it_is_cancelled_or_when_nobody_waits_for_it() {
+    let world = World::new();
+    world.engine.stall();
+    let pullable = name(PULLABLE);
+    let id = world.images.begin_pull(&pullable).unwrap();
+    world.told(&id, |build| build.layers.is_some()).await;
+    let (pulled, cancelled) = tokio::join!(
+        world.images.pull(&pullable),
+        world.images.builds().cancel(&id)
+    );
+    cancelled.unwrap();
+    assert_eq!(
+        pulled.unwrap_err().to_string(),
+        "the pull of pullable:latest was cancelled"
+    );
+    assert_eq!(world.ended(&id).await.status, BuildStatus::Cancelled);
+    assert_eq!(
+        world.images.table.get(&pullable),
+        None,
+        "nothing of it is listed"
+    );
+
+    let launch = tokio::spawn({
+        let images = Arc::clone(&world.images);
+        async move { images.pull(&name(PULLABLE)).await }
+    });
+    let id = loop {
+        let newest = world
+            .heard
+            .builds
+            .lock()
+            .last()
+            .map(|build| build.id.clone());
+        match newest.filter(|newest| *newest != id) {
+            Some(newest) => break newest,
+            None => tokio::task::yield_now().await,
+        }
+    };
+    world.told(&id, |build| build.layers.is_some()).await;
+    launch.abort();
+    assert_eq!(world.ended(&id).await.status, BuildStatus::Cancelled);
+}
+
+#[tokio::test]
+async fn an_image_goes_to_a_private_registry_and_back_with_the_right_credentials_only() {
+    let world = World::new();
+    let there = format!("{PRIVATE}/team/app:1");
+    let ours = name(&there);
+    let missing = world.images.begin_push(&ours).await.unwrap_err();
+    assert_eq!(
+        missing.to_string(),
+        format!("No image has the name {there}")
+    );
+    let fixed = world
+        .images
+        .begin_push(&name(&format!("app@sha256:{:064x}", 1)))
+        .await;
+    assert!(matches!(fixed, Err(Error::CannotPushDigest)), "{fixed:?}");
+
+    world.engine.tag("app:latest", &there);
+    let fails = async |words: &str| {
+        let id = world.images.begin_push(&ours).await.unwrap();
+        let ended = world.ended(&id).await;
+        assert_eq!(
+            (ended.kind, ended.status),
+            (BuildKind::Push, BuildStatus::Failed)
+        );
+        let error = ended.error.unwrap();
+        assert!(
+            error.contains(words) && !error.contains("hunter2"),
+            "{error}"
+        );
+    };
+    fails("wants credentials, of which none are stored").await;
+    world.add("hunter2").await;
+    fails("the credentials of \"user\"").await;
+    world.add(PASSWORD).await;
+
+    let id = world.images.begin_push(&ours).await.unwrap();
+    let ended = world.ended(&id).await;
+    assert_eq!(ended.status, BuildStatus::Succeeded, "{ended:?}");
+    assert_eq!(ended.source.as_deref(), Some(PRIVATE));
+    let image = world.engine.remove_tag(&there);
+    assert_eq!(ended.image_id, Some(image));
+    let by_digest = format!("{PRIVATE}/team/app@{}", ended.digest.unwrap());
+    world.images.pull(&ours).await.unwrap();
+    world.images.pull(&name(&by_digest)).await.unwrap();
+    let listed = world.images.table.get(&name(&by_digest)).unwrap();
+    assert_eq!(listed.name.as_str(), by_digest);
+}
