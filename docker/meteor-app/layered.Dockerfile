@@ -18,15 +18,21 @@ WORKDIR /bundle/programs/server
 # npm up to 6 skips install scripts when it is root (unless told --unsafe-perm); an ordinary user
 # needs no such flag. Numbers, because not every Node image has a user of that name.
 USER 1000:1000
+ARG NPM_VERSION=
 RUN export HOME=/tmp/npm METEOR_SKIP_NPM_REBUILD=1 \
         npm_config_audit=false npm_config_fund=false npm_config_update_notifier=false && \
+    if [ -n "$NPM_VERSION" ] && [ "$(npm --version)" != "$NPM_VERSION" ]; then \
+        echo "npm $(npm --version) of the base image installs the packages; the bundle was made with npm $NPM_VERSION"; \
+    fi && \
     npm install && \
     rm -rf /tmp/npm
 
-COPY --chown=1000:1000 bundle/ /bundle/
-# Builds the binary parts of the packages that the app brought along in npm/ anew, for this Node.
+# Then the packages that the app brought along (npm/) and the list of those with binary parts
+# (npm-rebuilds.json), which are built anew for this Node, in a layer that is kept as long as these
+# stay the same: the context has them apart from the bundle's other files.
 # Where that cannot be done (no compiler, or prebuilt binaries out of reach), those that came with the
 # bundle are used: what was compiled on Linux against Node-API runs on every Node.
+COPY --chown=1000:1000 packages/ /bundle/
 RUN export HOME=/tmp/npm \
         npm_config_audit=false npm_config_fund=false npm_config_update_notifier=false && \
     if [ -d npm ]; then cp -a npm /tmp/npm-as-packed; fi && \
@@ -36,5 +42,24 @@ RUN export HOME=/tmp/npm \
         if [ -d /tmp/npm-as-packed ]; then cp -a /tmp/npm-as-packed npm; fi; \
     fi && \
     rm -rf /tmp/npm /tmp/npm-as-packed
+
+# The app itself, which changes most often.
+COPY --chown=1000:1000 bundle/ /bundle/
+
+# setup.sh
+# The bundle's own scripts, as Galaxy's base image runs them: when the packages are installed, by bash, as
+# root, the server's before the bundle's.
+USER 0:0
+RUN set -e; \
+    for folder in /bundle/programs/server /bundle; do \
+        if [ -f "$folder/setup.sh" ]; then \
+            echo "running $folder/setup.sh"; \
+            cd "$folder"; \
+            bash ./setup.sh; \
+        fi; \
+    done
+# end of setup.sh
+
+USER 1000:1000
 WORKDIR /bundle
 CMD ["node", "main.js"]

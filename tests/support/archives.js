@@ -38,13 +38,13 @@ export async function meteorBundleWith(files, ...options) {
 
 const entriesOf = (files) => Object.entries(files).map(([name, body]) => ({ name, body }));
 
-/** A tar of `[{name, body?, type?, link?}]`, byte by byte, so that it can also be one that no honest program writes. */
+/** A tar of `[{name, body?, type?, link?, mode?}]`, byte by byte, so that it can also be one that no honest program writes. */
 export function tar(entries) {
-  const blocks = entries.flatMap(({ name, body = '', type = '0', link = '' }) => {
+  const blocks = entries.flatMap(({ name, body = '', type = '0', link = '', mode = 0o644 }) => {
     const content = Buffer.from(body);
     const head = Buffer.alloc(512);
     head.write(name, 0, 100);
-    head.write('0000644\0', 100);
+    head.write(`${mode.toString(8).padStart(7, '0')}\0`, 100);
     head.write('0000000\0', 108);
     head.write('0000000\0', 116);
     head.write(`${content.length.toString(8).padStart(11, '0')}\0`, 124);

@@ -123,11 +123,15 @@ impl Launcher {
             engine,
             observer,
         } = parts;
+        let fetcher = source::Fetcher::new(settings.fetch)
+            .map_err(|e| Error::NotCarriedOut(e.to_string()))?;
         let image_settings = ImageSettings {
             temporary: settings.temporary,
-            fetcher: source::Fetcher::new(settings.fetch)
-                .map_err(|e| Error::NotCarriedOut(e.to_string()))?,
-            source: settings.source,
+            source: source::Options {
+                fetcher: Some(fetcher.clone()),
+                ..settings.source
+            },
+            fetcher,
         };
         let uploads = Uploads::new(Arc::clone(&store), settings.uploads);
         uploads.load().await?;

@@ -6,7 +6,7 @@ use std::{
 };
 
 use clap::{ArgAction, Args, builder::FalseyValueParser};
-use launcher_core::source::NodeImage;
+use launcher_core::source::{NodeImage, SourceMapSupport};
 use thiserror::Error;
 
 /// Flags of `serve`.
@@ -61,6 +61,16 @@ pub(crate) struct ServeArgs {
     )]
     node_image: String,
 
+    /// Where Meteor bundles' source-map-support comes from, which they name by the URL of a tarball:
+    /// from there (bundle), from the npm registry (registry), or from there if it answers (auto).
+    #[arg(
+        long,
+        env = "LAUNCHER_SOURCE_MAP_SUPPORT",
+        default_value = "auto",
+        value_name = "FROM"
+    )]
+    source_map_support: SourceMapSupport,
+
     /// Allow archives from loopback, private and link-local addresses.
     #[arg(
         long,
@@ -105,6 +115,7 @@ pub(crate) struct Config {
     pub(crate) docker_host: Option<String>,
     pub(crate) instance_bind_ip: IpAddr,
     pub(crate) node_image: NodeImage,
+    pub(crate) source_map_support: SourceMapSupport,
     pub(crate) allow_private_sources: bool,
     pub(crate) http_forwarded_count: i32,
     pub(crate) log: String,
@@ -141,6 +152,7 @@ impl ServeArgs {
             docker_host: self.docker_host.filter(|host| !host.is_empty()),
             instance_bind_ip: self.instance_bind_ip,
             node_image,
+            source_map_support: self.source_map_support,
             allow_private_sources: self.allow_private_sources,
             http_forwarded_count: self.http_forwarded_count,
             log: self.log,

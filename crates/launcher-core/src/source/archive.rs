@@ -63,8 +63,16 @@ pub(super) struct Scan {
     pub(super) captured: HashMap<String, Vec<u8>>,
     /// An entry of `bundle/` that shares its content with one beside it, which a context leaves out.
     pub(super) shared_outside: Option<String>,
+    hints: Hints,
+}
+
+/// What tells what an archive is that is none of the two kinds.
+#[derive(Default)]
+struct Hints {
     meteor_source: bool,
+    npm_project: bool,
     deeper_dockerfile: Option<String>,
+    deeper_bundle: Option<String>,
 }
 
 /// An unpacking reader over an archive on disk.
@@ -137,8 +145,7 @@ impl Scan {
             tree: Tree::new(limits.entries),
             captured: HashMap::new(),
             shared_outside: None,
-            meteor_source: false,
-            deeper_dockerfile: None,
+            hints: Hints::default(),
         };
         while let Some(entry) = reader.next_entry()? {
             let path = clean(&entry.path)?;
@@ -156,11 +163,7 @@ impl Scan {
         {
             self.shared_outside = Some(path.to_owned());
         }
-        let below_top = path.split_once('/').map_or("", |(_, rest)| rest);
-        self.meteor_source |= path == ".meteor/release" || below_top == ".meteor/release";
-        if self.deeper_dockerfile.is_none() && path.ends_with("/Dockerfile") {
-            self.deeper_dockerfile = Some(shown(path));
-        }
+        self.hints.take(path);
     }
 
     fn capture(
@@ -206,12 +209,36 @@ impl Scan {
             bundle.repeats = repeats;
             return Ok(Found::MeteorBundle(Box::new(bundle)));
         }
-        if self.meteor_source {
-            return Err(SourceError::MeteorSource);
+        Err(self.hints.refusal(architecture))
+    }
+}
+
+impl Hints {
+    fn take(&mut self, path: &str) {
+        let below_top = path.split_once('/').map_or("", |(_, rest)| rest);
+        let either = |file: &str| path == file || below_top == file;
+        self.meteor_source |= either(".meteor/release") || either(".meteor/packages");
+        self.npm_project |= either("package.json");
+        if self.deeper_dockerfile.is_none() && path.ends_with("/Dockerfile") {
+            self.deeper_dockerfile = Some(shown(path));
         }
-        Err(SourceError::NoDockerfile {
-            found: self.deeper_dockerfile,
-        })
+        if self.deeper_bundle.is_none()
+            && let Some(folder) = path.strip_suffix("/programs/server/boot.js")
+        {
+            self.deeper_bundle = Some(shown(folder));
+        }
+    }
+
+    fn refusal(self, architecture: &str) -> SourceError {
+        if self.meteor_source {
+            let architecture = architecture.to_owned();
+            return SourceError::MeteorSource { architecture };
+        }
+        match (self.deeper_bundle, self.deeper_dockerfile) {
+            (Some(folder), _) => SourceError::BundleElsewhere { folder },
+            (None, None) if self.npm_project => SourceError::NpmProject,
+            (None, found) => SourceError::NoDockerfile { found },
+        }
     }
 }
 

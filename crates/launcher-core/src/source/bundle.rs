@@ -12,6 +12,7 @@ use super::dockerfile::Recipe;
 use super::error::{SourceError, shown};
 use super::npm;
 use super::star::{BundleInfo, Star};
+use super::tarball::{Origin, Tarball};
 use super::tree::Tree;
 
 const STAR_JSON: &str = "star.json";
@@ -19,6 +20,8 @@ const NODE_VERSION_TXT: &str = ".node_version.txt";
 const PACKAGE_JSON: &str = "programs/server/package.json";
 const SHRINKWRAP: &str = "programs/server/npm-shrinkwrap.json";
 const PACKAGE_LOCK: &str = "programs/server/package-lock.json";
+/// Scripts that Galaxy's base image runs when it builds (meteor/galaxy-images, `galaxy-app/app/setup.sh`).
+const SETUP_SCRIPTS: [&str; 2] = ["programs/server/setup.sh", "setup.sh"];
 /// Without these a bundle cannot be run.
 const REQUIRED: [&str; 3] = ["main.js", STAR_JSON, PACKAGE_JSON];
 /// Files of a bundle that are read, by their path inside it.
@@ -48,6 +51,10 @@ pub(super) struct Bundle {
     pub(super) root: &'static str,
     /// New content of files, by their path in the archive.
     pub(super) replaced: HashMap<String, Vec<u8>>,
+    /// What is not taken from where it names it, if `replaced` gets into the context.
+    pub(super) tarball: Option<Tarball>,
+    /// Which of the scripts that are run when the packages are installed it has.
+    pub(super) setup_scripts: Vec<&'static str>,
     /// Links that do not get into the context, by their path in the archive.
     pub(super) left_out: BTreeSet<String>,
     /// How often files appear again in the archive, by path.
@@ -111,6 +118,8 @@ impl Bundle {
             recipe: Recipe::Carried,
             root,
             replaced: HashMap::new(),
+            tarball: None,
+            setup_scripts: files.setup_scripts(),
             left_out: BTreeSet::new(),
             repeats: HashMap::new(),
             notes: Vec::new(),
@@ -137,12 +146,23 @@ impl Bundle {
         self
     }
 
+    /// Decides where `source-map-support` comes from, and says so in the notes.
+    pub(super) fn take_tarball_from(&mut self, origin: Origin) {
+        if let Some(tarball) = self.tarball.take() {
+            self.notes.push(tarball.note(origin));
+            if origin == Origin::Bundle {
+                self.replaced.clear();
+            }
+        }
+    }
+
     fn replace_remote_packages(
         &mut self,
         files: &Files<'_>,
         package: &mut Map<String, Value>,
     ) -> Result<(), SourceError> {
         let mut changed = Vec::new();
+        let tarball = Tarball::of(package);
         if npm::patch_package(package) {
             changed.push((PACKAGE_JSON, Value::Object(package.clone())));
         }
@@ -156,7 +176,7 @@ impl Bundle {
             }
         }
         if !changed.is_empty() {
-            self.notes.push(npm::replacement_note());
+            self.tarball = Some(tarball);
         }
         for (path, value) in changed {
             self.replaced
@@ -183,6 +203,12 @@ impl Bundle {
             0,
             format!("Meteor bundle of {release} for Node {node}: {note}"),
         );
+        if !self.setup_scripts.is_empty() {
+            let scripts = self.setup_scripts.join(" and ");
+            self.notes.push(format!(
+                "its own scripts are run as root when the packages are installed: {scripts}"
+            ));
+        }
     }
 }
 
@@ -226,6 +252,11 @@ impl<'a> Files<'a> {
     fn text_has(&self, file: &str, piece: &str) -> bool {
         let text = self.optional(file).map(String::from_utf8_lossy);
         text.is_some_and(|text| text.contains(piece))
+    }
+
+    fn setup_scripts(&self) -> Vec<&'static str> {
+        let has = |file: &&str| self.scan.tree.has_file(&self.path(file));
+        SETUP_SCRIPTS.into_iter().filter(has).collect()
     }
 
     fn has_node_modules(&self) -> bool {

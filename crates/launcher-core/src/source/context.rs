@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 
 use super::archive::{self, Limits, Unpacked};
 use super::bundle::Bundle;
-use super::dockerfile;
+use super::dockerfile::{self, Recipe};
 use super::error::SourceError;
 use super::tar_reader::{Entry, EntryKind};
 use super::tree::clean;
@@ -25,6 +25,9 @@ const PIECE: usize = 64 * 1024;
 /// Pieces that are made ahead of the reader.
 const PIECES_AHEAD: usize = 4;
 const DOCKERFILE: &str = "Dockerfile";
+/// What a bundle's `npm-rebuild.js` reads and changes: the packages that the app brought along, and
+/// the list of those with binary parts.
+const REBUILT: &[&str] = &["programs/server/npm", "programs/server/npm-rebuilds.json"];
 /// Latest modification time that is kept (2106): later ones are nonsense that file systems refuse.
 const LATEST_MTIME: u64 = u32::MAX as u64;
 
@@ -63,8 +66,12 @@ pub(super) struct Repacker {
 enum Layout {
     /// The archive is the context.
     AsIs,
-    /// The bundle, which has this folder in the archive, becomes the context's `bundle/`.
-    Bundle { root: &'static str },
+    /// The bundle, which has this folder in the archive, becomes the context's `bundle/`, except for
+    /// what is rebuilt in a layer of its own, which becomes `packages/`.
+    Bundle {
+        root: &'static str,
+        apart: &'static [&'static str],
+    },
 }
 
 impl Repacker {
@@ -81,11 +88,16 @@ impl Repacker {
     }
 
     pub(super) fn bundle(archive: File, limits: Limits, bundle: Bundle, node_image: &str) -> Self {
-        let text = dockerfile::text(bundle.recipe, node_image);
+        let text = dockerfile::text(&bundle, node_image);
+        let apart = match bundle.recipe {
+            Recipe::Layered => REBUILT,
+            Recipe::Carried | Recipe::InPlace => &[],
+        };
+        let root = bundle.root;
         Self {
             archive,
             limits,
-            layout: Layout::Bundle { root: bundle.root },
+            layout: Layout::Bundle { root, apart },
             added: vec![(DOCKERFILE, text.into_bytes())],
             replaced: bundle.replaced,
             left_out: bundle.left_out,
@@ -114,6 +126,10 @@ impl Repacker {
                 0,
                 content.as_slice(),
             )?;
+        }
+        if let Some(folder) = self.layout.folder() {
+            let mut header = header(EntryType::Directory, 0o755, 0);
+            context.append_data(&mut header, folder, io::empty())?;
         }
         let never = Arc::new(AtomicBool::new(false));
         let mut reader = archive::open(&self.archive, &self.limits, never)?;
@@ -176,17 +192,32 @@ impl Repacker {
 }
 
 impl Layout {
+    /// A folder that the context has even if the archive has nothing for it.
+    fn folder(self) -> Option<&'static str> {
+        match self {
+            Self::Bundle { apart, .. } if !apart.is_empty() => Some("packages/"),
+            _ => None,
+        }
+    }
+
     /// Path in the context, or nothing for what does not belong there.
     fn place(self, path: &str) -> Option<String> {
         match self {
             _ if path.is_empty() => None,
             Self::AsIs => Some(path.to_owned()),
-            Self::Bundle { root: "" } => Some(format!("bundle/{path}")),
             // Only the bundle: what lies beside it could stand in for the generated Dockerfile or
             // exclude (.dockerignore) parts of the bundle.
-            Self::Bundle { root } => {
-                let inside = path == root.trim_end_matches('/') || path.starts_with(root);
-                inside.then(|| path.to_owned())
+            Self::Bundle { root, .. } if path == root.trim_end_matches('/') => {
+                Some("bundle".to_owned())
+            }
+            Self::Bundle { root, apart } => {
+                let inside = path.strip_prefix(root)?;
+                let folder = if lies_in(inside, apart) {
+                    "packages"
+                } else {
+                    "bundle"
+                };
+                Some(format!("{folder}/{inside}"))
             }
         }
     }
@@ -202,6 +233,15 @@ impl Layout {
             (Self::Bundle { .. }, _) => 0o644,
         }
     }
+}
+
+/// Whether a path is one of these or lies below one of them.
+fn lies_in(path: &str, places: &[&str]) -> bool {
+    let below = |place: &&str| {
+        let rest = path.strip_prefix(*place);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    places.iter().any(below)
 }
 
 fn append_file(

@@ -3,10 +3,15 @@
 //! The recipes are whole Dockerfiles in `docker/meteor-app/`, which people can use by hand; only
 //! the name of the base image is filled in here.
 
+use super::bundle::Bundle;
 use super::error::SourceError;
 
 /// The line that every recipe begins with.
 const ARG_LINE: &str = "ARG NODE_IMAGE=node:22-bookworm-slim\n";
+/// The line before npm is run.
+const NPM_LINE: &str = "ARG NPM_VERSION=\n";
+/// The lines around what is only for bundles with a script of their own.
+const SETUP: [&str; 2] = ["# setup.sh\n", "# end of setup.sh\n\n"];
 /// Docker's own limit on a whole reference is 255 bytes for the name and 128 for the tag.
 const MAX_IMAGE: usize = 255;
 
@@ -65,26 +70,63 @@ impl NodeImage {
     }
 }
 
-/// Text of the Dockerfile for a context in which the bundle is the folder `bundle/`.
-pub(super) fn text(recipe: Recipe, node_image: &str) -> String {
-    let recipe = match recipe {
+/// Text of the Dockerfile for a bundle's context.
+pub(super) fn text(bundle: &Bundle, node_image: &str) -> String {
+    let text = match bundle.recipe {
         Recipe::Carried => include_str!("../../../../docker/meteor-app/carried.Dockerfile"),
         Recipe::Layered => include_str!("../../../../docker/meteor-app/layered.Dockerfile"),
         Recipe::InPlace => include_str!("../../../../docker/meteor-app/in-place.Dockerfile"),
     };
-    recipe.replacen(ARG_LINE, &format!("ARG NODE_IMAGE={node_image}\n"), 1)
+    let text = text.replacen(ARG_LINE, &format!("ARG NODE_IMAGE={node_image}\n"), 1);
+    let text = match &bundle.info.npm_version {
+        Some(npm) => text.replacen(NPM_LINE, &format!("ARG NPM_VERSION={npm}\n"), 1),
+        None => text,
+    };
+    if bundle.setup_scripts.is_empty() {
+        without_setup(&text)
+    } else {
+        text
+    }
+}
+
+fn without_setup(text: &str) -> String {
+    let [begin, end] = SETUP;
+    let (before, rest) = text.split_once(begin).unwrap_or((text, ""));
+    let (_, after) = rest.split_once(end).unwrap_or_default();
+    format!("{before}{after}")
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::collections::{BTreeSet, HashMap};
 
-    const ALL: [Recipe; 3] = [Recipe::Carried, Recipe::Layered, Recipe::InPlace];
+    use super::*;
+    use crate::source::BundleInfo;
+
+    fn bundle(recipe: Recipe, npm_version: Option<&str>, setup_scripts: &[&'static str]) -> Bundle {
+        Bundle {
+            info: BundleInfo {
+                meteor_release: None,
+                node_version: None,
+                npm_version: npm_version.map(str::to_owned),
+                node_major: 22,
+                carries_node_modules: false,
+            },
+            recipe,
+            root: "bundle/",
+            replaced: HashMap::new(),
+            left_out: BTreeSet::new(),
+            repeats: HashMap::new(),
+            tarball: None,
+            setup_scripts: setup_scripts.to_vec(),
+            notes: Vec::new(),
+        }
+    }
 
     #[test]
     fn every_recipe_takes_the_base_image_and_keeps_the_rules() {
-        for recipe in ALL {
-            let text = text(recipe, "registry.example:5000/node:20");
+        for recipe in [Recipe::Carried, Recipe::Layered, Recipe::InPlace] {
+            let text = text(&bundle(recipe, None, &[]), "registry.example:5000/node:20");
             assert!(
                 text.contains("ARG NODE_IMAGE=registry.example:5000/node:20\n"),
                 "{recipe:?}"
@@ -93,8 +135,27 @@ mod tests {
             let has = |start: &str| text.lines().any(|line| line.starts_with(start));
             assert!(has("USER 1000:1000") && has("WORKDIR /bundle") && has("FROM ${NODE_IMAGE}"));
             assert!(has("CMD [\"node\", \"main.js\"]") && has("ENV NODE_ENV=production"));
-            assert!(!has("HEALTHCHECK") && !has("EXPOSE") && !has("ADD"));
+            assert!(!has("HEALTHCHECK") && !has("EXPOSE") && !has("ADD") && !has("USER 0"));
             assert_eq!(has("RUN"), recipe != Recipe::Carried, "{recipe:?}");
+        }
+    }
+
+    #[test]
+    fn only_bundles_with_scripts_of_their_own_run_anything_as_root() {
+        for recipe in [Recipe::Carried, Recipe::Layered, Recipe::InPlace] {
+            let text = text(&bundle(recipe, None, &["setup.sh"]), "node");
+            let (installed, rest) = text.split_once("\nUSER 0:0\n").unwrap();
+            assert!(rest.contains("bash ./setup.sh") && !rest.contains("npm install"));
+            assert!(installed.contains("COPY --chown=1000:1000 bundle/ /bundle/"));
+            assert_eq!(rest.matches("\nUSER 1000:1000\n").count(), 1, "{recipe:?}");
+        }
+    }
+
+    #[test]
+    fn what_installs_packages_knows_the_bundles_npm() {
+        for recipe in [Recipe::Layered, Recipe::InPlace] {
+            let text = text(&bundle(recipe, Some("10.9.3"), &[]), "node");
+            assert!(text.contains("\nARG NPM_VERSION=10.9.3\n"), "{recipe:?}");
         }
     }
 

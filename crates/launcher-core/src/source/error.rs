@@ -112,10 +112,28 @@ pub enum SourceError {
     },
     /// Meteor's source tree, not the bundle made from it.
     #[error(
-        "this is the source tree of a Meteor app (it has .meteor/release); make a bundle with \
-         \"meteor build <directory> --architecture os.linux.x86_64\" and give that"
+        "this is the source tree of a Meteor app (it has .meteor/), not a bundle made from it; make \
+         one with \"meteor build <directory> --architecture {architecture}\" and give that"
     )]
-    MeteorSource,
+    MeteorSource {
+        /// The engine's architecture, as Meteor names it.
+        architecture: String,
+    },
+    /// An app of npm's, without a word about how it becomes an image.
+    #[error(
+        "this is an npm project (it has package.json) and not a Meteor bundle; to build an image of \
+         it, put a Dockerfile at the archive's root"
+    )]
+    NpmProject,
+    /// A bundle in a folder of another name.
+    #[error(
+        "a Meteor bundle lies in {folder}, but it must lie in \"bundle\" or at the archive's root; \
+         pack it as \"meteor build\" does"
+    )]
+    BundleElsewhere {
+        /// The folder, shortened and quoted.
+        folder: String,
+    },
     /// Neither form of archive.
     #[error("the archive has no Dockerfile at its root and is not a Meteor bundle{}", found_at(.found))]
     NoDockerfile {
@@ -161,6 +179,9 @@ pub enum SourceError {
     /// The configured name of the base image.
     #[error("the name of the Node base image is not usable: {0}")]
     BadNodeImage(&'static str),
+    /// An option that is none of its words.
+    #[error("the option sourceMapSupport is not one of \"auto\", \"registry\" and \"bundle\"")]
+    BadSourceMapSupport,
     /// This machine failed, not the source.
     #[error("the launcher could not {action}: {}", .cause.kind())]
     Local {

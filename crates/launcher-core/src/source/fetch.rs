@@ -1,11 +1,14 @@
 //! Downloads an archive from a URL that a caller gave.
 
+use std::collections::HashMap;
 use std::error::Error;
 use std::fs::File;
 use std::path::Path;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 use reqwest::header::LOCATION;
 use reqwest::{Client, Response, StatusCode, redirect};
 use tokio::io::AsyncWriteExt;
@@ -18,6 +21,11 @@ use super::error::{SourceError, printable};
 const MAX_URL: usize = 4096;
 /// Redirects that are followed one after the other.
 const MAX_REDIRECTS: usize = 5;
+/// Longest time in which a URL that is only asked for must answer.
+const ANSWER: Duration = Duration::from_secs(5);
+/// How long it is remembered whether a URL answered, and of how many URLs.
+const REMEMBERED: Duration = Duration::from_secs(5 * 60);
+const MAX_REMEMBERED: usize = 100;
 /// Longest part of a URL that is repeated in texts.
 const SHOWN_URL: usize = 300;
 
@@ -63,6 +71,8 @@ pub struct Fetcher {
     client: Client,
     options: FetchOptions,
     rule: Rule,
+    /// When a URL was asked, and whether it answered.
+    answered: Arc<Mutex<HashMap<Url, (Instant, bool)>>>,
 }
 
 /// Makes rustls use its `ring` provider in this process, unless one is installed already.
@@ -106,7 +116,29 @@ impl Fetcher {
             client,
             options,
             rule,
+            answered: Arc::default(),
         })
+    }
+
+    /// Whether the URL answers a request with content or a redirect, which is not followed. Asked
+    /// once in some minutes, from the same addresses as archives.
+    pub(super) async fn answers(&self, url: &Url) -> bool {
+        let remembered = self.answered.lock().get(url).copied();
+        if let Some((_, answer)) = remembered.filter(|(asked, _)| asked.elapsed() < REMEMBERED) {
+            return answer;
+        }
+        let response = tokio::time::timeout(ANSWER, self.request(url)).await;
+        let answer = response.is_ok_and(|response| {
+            response.is_ok_and(|response| {
+                response.status().is_success() || response.status().is_redirection()
+            })
+        });
+        let mut answered = self.answered.lock();
+        if answered.len() >= MAX_REMEMBERED {
+            answered.clear();
+        }
+        answered.insert(url.clone(), (Instant::now(), answer));
+        answer
     }
 
     /// Downloads to a nameless file in `directory`. `progress` is told, after every piece, how many

@@ -4,13 +4,18 @@ use super::error::SourceError;
 use super::tar_reader::{BLOCK, has_valid_checksum};
 
 /// Signatures of what people give instead of a tar, or a tar in a packing that is not taken.
-const SIGNATURES: [(&[u8], &str); 10] = [
+const SIGNATURES: [(&[u8], &str); 15] = [
     (b"PK\x03\x04", "a zip file"),
     (b"PK\x05\x06", "an empty zip file"),
     (b"\x1f\x8b", "a gzip file inside a gzip file"),
     (b"\xfd7zXZ\0", "an xz file"),
     (b"BZh", "a bzip2 file"),
     (b"\x28\xb5\x2f\xfd", "a zstd file"),
+    (b"\x5d\x00\x00", "an lzma file"),
+    (b"LZIP", "an lzip file"),
+    (b"\x04\x22\x4d\x18", "an lz4 file"),
+    (b"\x1f\x9d", "a compress (.Z) file"),
+    (b"!<arch>\n", "a Debian package or another ar archive"),
     (b"7z\xbc\xaf\x27\x1c", "a 7z file"),
     (b"Rar!\x1a\x07", "a rar file"),
     (b"\x7fELF", "a program"),

@@ -20,6 +20,7 @@ mod format;
 mod npm;
 mod star;
 mod tar_reader;
+mod tarball;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -34,6 +35,7 @@ pub use dockerfile::NodeImage;
 pub use error::SourceError;
 pub use fetch::{FetchOptions, Fetched, Fetcher, install_crypto_provider, public_url};
 pub use star::BundleInfo;
+pub use tarball::SourceMapSupport;
 
 use archive::Found;
 use context::Repacker;
@@ -48,6 +50,10 @@ pub struct Options {
     /// The architecture that images are built for, as Meteor names it: `os.linux.x86_64` or
     /// `os.linux.aarch64`.
     pub architecture: String,
+    /// Where `source-map-support` comes from, which Meteor bundles name by a URL.
+    pub source_map_support: SourceMapSupport,
+    /// Asks whether such a URL answers. Without it none does.
+    pub fetcher: Option<Fetcher>,
 }
 
 impl Default for Options {
@@ -57,6 +63,8 @@ impl Default for Options {
             limits: Limits::default(),
             node_image: NodeImage::default(),
             architecture: format!("os.linux.{}", std::env::consts::ARCH),
+            source_map_support: SourceMapSupport::default(),
+            fetcher: None,
         }
     }
 }
@@ -100,35 +108,50 @@ impl Prepared {
 /// Every way in which an archive can be unusable, in words for the caller: see [`SourceError`].
 pub async fn prepare(archive: File, options: &Options) -> Result<Prepared, SourceError> {
     let cancel = CancelOnDrop(Arc::new(AtomicBool::new(false)));
-    let cancelled = Arc::clone(&cancel.0);
-    let options = options.clone();
-    let work = move || prepare_blocking(archive, &options, cancelled);
+    let mut found = read(&archive, options, Arc::clone(&cancel.0)).await?;
+    if let Found::MeteorBundle(bundle) = &mut found
+        && let Some(tarball) = &bundle.tarball
+    {
+        let wanted = options.source_map_support;
+        let origin = tarball.origin(wanted, options.fetcher.as_ref()).await;
+        bundle.take_tarball_from(origin);
+    }
+    Ok(prepared(archive, options, found))
+}
+
+async fn read(
+    archive: &File,
+    options: &Options,
+    cancelled: Arc<AtomicBool>,
+) -> Result<Found, SourceError> {
+    let archive = archive.try_clone().map_err(|cause| SourceError::Local {
+        action: "read the archive",
+        cause,
+    })?;
+    let (limits, architecture) = (options.limits.clone(), options.architecture.clone());
+    let work = move || archive::inspect(&archive, &limits, &architecture, cancelled);
     tokio::task::spawn_blocking(work)
         .await
         .unwrap_or(Err(SourceError::Cancelled))
 }
 
-fn prepare_blocking(
-    archive: File,
-    options: &Options,
-    cancelled: Arc<AtomicBool>,
-) -> Result<Prepared, SourceError> {
+fn prepared(archive: File, options: &Options, found: Found) -> Prepared {
     let limits = options.limits.clone();
-    match archive::inspect(&archive, &limits, &options.architecture, cancelled)? {
-        Found::Dockerfile { repeats } => Ok(Prepared {
+    match found {
+        Found::Dockerfile { repeats } => Prepared {
             kind: Kind::Dockerfile,
             notes: vec!["archive with a Dockerfile at its root".to_owned()],
             repacker: Repacker::dockerfile(archive, limits, repeats),
-        }),
+        },
         Found::MeteorBundle(bundle) => {
             let node_image = options.node_image.for_major(bundle.info.node_major);
             let mut notes = bundle.notes.clone();
             notes.push(format!("base image {node_image}"));
-            Ok(Prepared {
+            Prepared {
                 kind: Kind::MeteorBundle(bundle.info.clone()),
                 notes,
                 repacker: Repacker::bundle(archive, limits, *bundle, &node_image),
-            })
+            }
         }
     }
 }

@@ -6,17 +6,15 @@
 
 use serde_json::{Map, Value, json};
 
-const PACKAGE: &str = "source-map-support";
-const VERSION: &str = "0.4.18";
+pub(super) const PACKAGE: &str = "source-map-support";
+pub(super) const VERSION: &str = "0.4.18";
 /// What that version itself depends on.
 const NEEDS: (&str, &str) = ("source-map", "^0.5.6");
 
-/// What is said in the build's log when something was replaced.
-pub(super) fn replacement_note() -> String {
-    format!(
-        "{PACKAGE} is taken as version {VERSION} from the npm registry instead of the tarball on a \
-         code-hosting site that the bundle names"
-    )
+/// Where a `package.json` wants the package from, unless that is the registry.
+pub(super) fn remote_spec(package: &Map<String, Value>) -> Option<&str> {
+    let spec = package.get("dependencies")?.get(PACKAGE)?;
+    spec.as_str().filter(|_| is_remote(spec))
 }
 
 /// Replaces the URL in a `package.json`; tells whether there was one.

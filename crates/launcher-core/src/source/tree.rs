@@ -19,6 +19,7 @@ const MAX_LINKS: usize = 50_000;
 const MAX_HOPS: usize = 40;
 /// Path components that are looked up while all links are followed, against quadratic archives.
 const MAX_STEPS: usize = 2_000_000;
+const FILE_AND_FOLDER: &str = "appears twice, as a file and as a folder";
 const LINK_OUT: &str = "is a link that leads out of the archive; remove it from the archive, or make it \
                         a relative link to something inside";
 
@@ -115,6 +116,9 @@ impl Tree {
             }
             EntryKind::File => {
                 let fingerprint = self.fingerprint(path);
+                if self.directories.contains(&fingerprint) {
+                    return Err(SourceError::entry(path, FILE_AND_FOLDER));
+                }
                 self.files.insert(fingerprint);
                 if !self.own_files.insert(fingerprint) {
                     *self.repeats.entry(path.to_owned()).or_default() += 1;
@@ -122,7 +126,11 @@ impl Tree {
                 Ok(())
             }
             EntryKind::Directory => {
-                self.directories.insert(self.fingerprint(path));
+                let fingerprint = self.fingerprint(path);
+                if self.files.contains(&fingerprint) {
+                    return Err(SourceError::entry(path, FILE_AND_FOLDER));
+                }
+                self.directories.insert(fingerprint);
                 Ok(())
             }
         }
@@ -198,7 +206,11 @@ impl Tree {
             if self.links.contains_key(parent) {
                 return Err(SourceError::entry(path, "lies behind a symbolic link"));
             }
-            if self.directories.insert(self.fingerprint(parent)) {
+            let fingerprint = self.fingerprint(parent);
+            if self.files.contains(&fingerprint) {
+                return Err(SourceError::entry(path, "lies below a file"));
+            }
+            if self.directories.insert(fingerprint) {
                 self.count(1)?;
             }
         }
@@ -264,8 +276,12 @@ impl Tree {
                 "is a hard link to no earlier file",
             ));
         }
+        let fingerprint = self.fingerprint(path);
+        if self.directories.contains(&fingerprint) {
+            return Err(SourceError::entry(path, FILE_AND_FOLDER));
+        }
         self.named_files.insert(target);
-        self.files.insert(self.fingerprint(path));
+        self.files.insert(fingerprint);
         Ok(())
     }
 

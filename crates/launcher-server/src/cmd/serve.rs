@@ -165,6 +165,7 @@ fn settings(config: &Config) -> Settings {
         fetch,
         source: Options {
             node_image: config.node_image.clone(),
+            source_map_support: config.source_map_support,
             ..Options::default()
         },
     }

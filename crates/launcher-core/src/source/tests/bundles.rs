@@ -1,10 +1,20 @@
 //! What is understood of archives: which kind they are, and what a bundle says about itself.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use futures_util::StreamExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+
 use super::kit::{
-    TARBALL, Tar, content, context, entries, gzip, kind, options, prepare, prepare_with, refusal,
+    TARBALL, Tar, content, context, entries, gzip, kind, on_disk, options, prepare, prepare_with,
+    refusal,
 };
-use crate::source::tar_reader::EntryKind;
-use crate::source::{BundleInfo, Kind, NodeImage, Options};
+use crate::source::tar_reader::{Entry, EntryKind};
+use crate::source::{
+    BundleInfo, FetchOptions, Fetcher, Kind, NodeImage, Options, SourceMapSupport,
+};
 
 const SERVER: &str = "bundle/programs/server";
 
@@ -217,14 +227,23 @@ fn files_that_are_not_what_they_should_be_are_named() {
 
 #[test]
 fn things_that_are_no_bundle_are_named() {
-    let source = Tar::default()
-        .file("app/.meteor/release", "METEOR@3.3\n")
-        .file("app/main.js", "");
-    assert!(refusal(&source.build()).contains("source tree of a Meteor app"));
-    let at_root = Tar::default()
-        .file(".meteor/release", "")
-        .file("client/main.js", "");
-    assert!(refusal(&at_root.build()).contains("source tree of a Meteor app"));
+    for archive in [
+        Tar::default().file("app/.meteor/release", "METEOR@3.3\n"),
+        Tar::default().file(".meteor/packages", ""),
+    ] {
+        let text = refusal(&archive.file("package.json", "{}").build());
+        assert!(text.contains("source tree of a Meteor app"), "{text}");
+        assert!(
+            text.contains("\"meteor build <directory> --architecture os.linux.x86_64\""),
+            "{text}"
+        );
+    }
+    for path in ["package.json", "package/package.json"] {
+        let text = refusal(&Tar::default().file(path, "{}").build());
+        assert!(text.starts_with("this is an npm project"), "{text}");
+    }
+    let elsewhere = Tar::default().file("out/bundle/programs/server/boot.js", "");
+    assert!(refusal(&elsewhere.build()).starts_with("a Meteor bundle lies in \"out/bundle\""));
     let deeper = Tar::default().file("app/Dockerfile", "").build();
     assert!(refusal(&deeper).ends_with("; \"app/Dockerfile\" is not at the root"));
     let text = refusal(&Tar::default().file("readme", "").build());
@@ -289,10 +308,11 @@ fn carried_packages_are_not_installed_again() {
 fn the_remote_tarball_is_replaced_and_noted() {
     let prepared = prepare(&Tar::default().bundle().build()).unwrap();
     let notes = prepared.notes().join("\n");
-    assert!(
-        notes.contains("source-map-support is taken as version 0.4.18"),
-        "{notes}"
+    let note = format!(
+        "source-map-support is taken as version 0.4.18 from the npm registry, because \"{TARBALL}\" \
+         that the bundle names does not answer here"
     );
+    assert!(notes.contains(&note), "{notes}");
     assert!(notes.contains("METEOR@3.3 for Node 22"), "{notes}");
     let context = context(prepared);
     for file in ["package.json", "npm-shrinkwrap.json"] {
@@ -307,7 +327,7 @@ fn the_remote_tarball_is_replaced_and_noted() {
 }
 
 /// Folder of a module that was compiled, as Meteor places it.
-const COMPILED: &str = "bundle/programs/server/npm/node_modules/x/build";
+const COMPILED: &str = "bundle/programs/server/node_modules/x/build";
 
 #[test]
 fn links_that_node_gyp_makes_out_of_a_bundle_are_left_out_and_noted() {
@@ -399,4 +419,156 @@ fn the_configured_base_image_is_used() {
         text.contains("ARG NODE_IMAGE=registry.test:5000/node:8\n"),
         "{text}"
     );
+}
+
+/// A bundle that names its tarball at this port of loopback, and what becomes of it.
+async fn tarball_at(port: u16, wanted: SourceMapSupport, allow_private: bool) -> (String, String) {
+    let url = format!("http://127.0.0.1:{port}/source-map-support.tgz");
+    let package = format!(r#"{{"dependencies": {{"source-map-support": "{url}"}}}}"#);
+    let fetcher = Fetcher::new(FetchOptions {
+        allow_private,
+        ..FetchOptions::default()
+    });
+    let options = Options {
+        source_map_support: wanted,
+        fetcher: Some(fetcher.unwrap()),
+        ..options()
+    };
+    let archive = on_disk(&with_package(&package).build());
+    let prepared = crate::source::prepare(archive, &options).await.unwrap();
+    let notes = prepared.notes().join("\n");
+    let pieces: Vec<_> = prepared.into_stream().collect().await;
+    let context: Vec<_> = pieces.into_iter().map(Result::unwrap).collect();
+    let package = content(&context.concat(), &format!("{SERVER}/package.json"));
+    (notes, package)
+}
+
+/// Answers each request with this status, and counts them.
+async fn site(status: &'static str) -> (u16, Arc<AtomicU32>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let asked = Arc::new(AtomicU32::new(0));
+    let counted = Arc::clone(&asked);
+    tokio::spawn(async move {
+        loop {
+            let (mut socket, _) = listener.accept().await.unwrap();
+            counted.fetch_add(1, Ordering::Relaxed);
+            let mut request = [0; 4096];
+            let _ = socket.read(&mut request).await.unwrap();
+            let answer = format!("HTTP/1.1 {status}\r\nLocation: http://127.0.0.1:1/\r\n\r\n");
+            socket.write_all(answer.as_bytes()).await.unwrap();
+        }
+    });
+    (port, asked)
+}
+
+#[tokio::test]
+async fn the_tarball_is_kept_where_its_site_answers() {
+    for (status, kept) in [
+        ("200 OK", true),
+        ("302 Found", true),
+        ("404 Not Found", false),
+        ("503 Oops", false),
+    ] {
+        let (port, _) = site(status).await;
+        let (notes, package) = tarball_at(port, SourceMapSupport::Auto, true).await;
+        assert_eq!(package.contains("127.0.0.1"), kept, "{status}: {package}");
+        assert_eq!(notes.contains("version 0.4.18"), !kept, "{status}: {notes}");
+        assert_eq!(
+            notes.contains("is taken from \"http://127"),
+            kept,
+            "{status}: {notes}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_site_is_not_asked_where_it_does_not_matter_or_may_not_be_reached() {
+    let (port, asked) = site("200 OK").await;
+    let (notes, package) = tarball_at(port, SourceMapSupport::Registry, true).await;
+    assert!(
+        package.contains("0.4.18") && notes.contains("instead of \"http://127"),
+        "{notes}"
+    );
+    let (_, package) = tarball_at(port, SourceMapSupport::Bundle, true).await;
+    assert!(package.contains("127.0.0.1"), "{package}");
+    let (notes, package) = tarball_at(port, SourceMapSupport::Auto, false).await;
+    assert!(
+        package.contains("0.4.18") && notes.contains("does not answer"),
+        "{notes}"
+    );
+    assert_eq!(asked.load(Ordering::Relaxed), 0);
+}
+
+#[tokio::test]
+async fn the_site_is_asked_once() {
+    let (port, asked) = site("200 OK").await;
+    let options = FetchOptions {
+        allow_private: true,
+        ..FetchOptions::default()
+    };
+    let fetcher = Fetcher::new(options).unwrap();
+    let url = format!("http://127.0.0.1:{port}/x").parse().unwrap();
+    assert!(fetcher.answers(&url).await && fetcher.clone().answers(&url).await);
+    assert_eq!(asked.load(Ordering::Relaxed), 1);
+}
+
+#[test]
+fn what_npm_rebuilds_lies_apart_for_a_layer_of_its_own() {
+    let npm = format!("{SERVER}/npm");
+    let archive = || {
+        Tar::default()
+            .bundle()
+            .dir(&npm)
+            .file(&format!("{npm}/node_modules/x/x.node"), "ELF")
+            .symlink(&format!("{npm}/node_modules/y"), "../../../../main.js")
+            .hardlink(
+                &format!("{SERVER}/twin"),
+                &format!("{npm}/node_modules/x/x.node"),
+            )
+            .file(&format!("{SERVER}/npm-rebuilds.json"), "[]")
+            .file(&format!("{SERVER}/npmx"), "")
+    };
+    let paths = |archive: Tar| -> Vec<String> {
+        let entries = entries(&context(prepare(&archive.build()).unwrap()));
+        let path = |(entry, _): &(Entry, _)| String::from_utf8(entry.path.clone()).unwrap();
+        entries.iter().map(path).collect()
+    };
+    let apart = paths(archive());
+    let expected = [
+        "npm/",
+        "npm/node_modules/x/x.node",
+        "npm/node_modules/y",
+        "npm-rebuilds.json",
+    ];
+    let found: Vec<_> = apart
+        .iter()
+        .filter_map(|path| path.strip_prefix("packages/programs/server/"))
+        .collect();
+    assert_eq!(found, expected);
+    for file in ["twin", "npmx", "npm-rebuild.js", "package.json"] {
+        assert!(apart.contains(&format!("{SERVER}/{file}")), "{file}");
+    }
+    // Where npm needs more of the bundle, nothing lies apart.
+    let local = with_package(r#"{"dependencies": {"x": "file:../x"}}"#);
+    let whole = paths(local.file(&format!("{npm}/x"), ""));
+    assert!(
+        whole.iter().all(|path| !path.starts_with("packages")),
+        "{whole:?}"
+    );
+    // Without any such package the folder is there all the same, for the recipe.
+    assert!(paths(Tar::default().bundle()).contains(&"packages/".to_owned()));
+}
+
+#[test]
+fn a_bundles_own_scripts_are_noted_and_run() {
+    let plain = prepare(&Tar::default().bundle().build()).unwrap();
+    assert!(!plain.notes().join("\n").contains("as root"));
+    assert!(!content(&context(plain), "Dockerfile").contains("setup.sh"));
+    for script in ["bundle/setup.sh", "bundle/programs/server/setup.sh"] {
+        let prepared = prepare(&Tar::default().bundle().file(script, "").build()).unwrap();
+        let notes = prepared.notes().join("\n");
+        assert!(notes.contains("its own scripts are run as root"), "{notes}");
+        assert!(content(&context(prepared), "Dockerfile").contains("bash ./setup.sh"));
+    }
 }

@@ -87,7 +87,8 @@ fn a_bundle_gets_a_dockerfile_and_becomes_writable() {
     let context = context(prepare(&archive.build()).unwrap());
     let entries = entries(&context);
     assert_eq!(entries[0].0.path, b"Dockerfile");
-    for (entry, _) in &entries[1..] {
+    assert_eq!(entries[1].0.path, b"packages/");
+    for (entry, _) in &entries[2..] {
         assert!(entry.path.starts_with(b"bundle/"), "{entry:?}");
         assert!(matches!(entry.mode, 0o644 | 0o755), "{entry:?}");
         assert_eq!(entry.mtime, 1_400_000_000);
@@ -150,7 +151,9 @@ async fn an_archive_that_breaks_later_ends_the_stream_with_an_error() {
 async fn work_that_nobody_waits_for_is_given_up() {
     let archive = on_disk(&rich().build());
     let cancelled = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(true));
-    let outcome = crate::source::prepare_blocking(archive, &options(), cancelled);
+    let outcome = crate::source::read(&archive, &options(), cancelled)
+        .await
+        .map(drop);
     assert!(
         matches!(outcome, Err(SourceError::Cancelled)),
         "{outcome:?}"

@@ -397,6 +397,129 @@ async fn servers_that_fall_silent_are_given_up() {
 }
 
 #[tokio::test]
+async fn servers_that_send_more_than_they_announced_give_what_they_announced() {
+    let body = "x".repeat(5000);
+    let server = Server::start(|_| ok("Content-Length: 1000\r\n", &body)).await;
+    let directory = tempfile::tempdir().unwrap();
+    let fetched = fetch_with(&server.url(), options(), directory.path()).await;
+    assert_eq!(fetched.unwrap().bytes, 1000);
+}
+
+#[tokio::test]
+async fn lengths_that_contradict_each_other_are_refused() {
+    for headers in [
+        "Content-Length: 5\r\nContent-Length: 6\r\n",
+        "Content-Length: -1\r\n",
+        "Content-Length: many\r\n",
+        "Content-Length: 99999999999999999999999\r\n",
+    ] {
+        let text = failure(ok(headers, "short"), options()).await;
+        assert!(text.contains("could not be fetched"), "{headers}: {text}");
+    }
+    let absurd = failure(ok("Content-Length: 999999999999999\r\n", ""), options()).await;
+    assert!(absurd.contains("larger than the limit"), "{absurd}");
+}
+
+#[tokio::test]
+async fn broken_chunks_are_noticed() {
+    for body in [
+        "zz\r\nshort\r\n",
+        "5\r\nshortandmore\r\n0\r\n\r\n",
+        "fffffffffffffffff\r\n",
+    ] {
+        let text = failure(ok("Transfer-Encoding: chunked\r\n", body), options()).await;
+        assert!(text.contains("cut off"), "{body:?}: {text}");
+    }
+}
+
+/// Sends the start, and then the piece again and again until the client is gone.
+async fn endless(start: &'static str, piece: &'static str, pause: Duration) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        let (mut socket, _) = listener.accept().await.unwrap();
+        let _ = socket.read(&mut [0; 4096]).await.unwrap();
+        socket.write_all(start.as_bytes()).await.unwrap();
+        while socket.write_all(piece.as_bytes()).await.is_ok() {
+            tokio::time::sleep(pause).await;
+        }
+    });
+    format!("http://user:hunter2@127.0.0.1:{port}/x?token=hunter2")
+}
+
+#[tokio::test]
+async fn answers_without_an_end_are_ended() {
+    let small = FetchOptions {
+        max_bytes: 100_000,
+        ..options()
+    };
+    let chunks = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let url = endless(chunks, "8\r\nendless!\r\n", Duration::ZERO).await;
+    let text = failure_of(&url, small).await;
+    assert!(
+        text.contains("larger than the limit of 100000 bytes"),
+        "{text}"
+    );
+
+    // Never silent for long, but never done either.
+    let hurried = FetchOptions {
+        deadline: Duration::from_millis(300),
+        ..options()
+    };
+    let url = endless(chunks, "1\r\nx\r\n", Duration::from_millis(20)).await;
+    assert_eq!(
+        failure_of(&url, hurried.clone()).await,
+        "the archive was not downloaded within 300ms"
+    );
+    let url = endless(
+        "HTTP/1.1 200 OK\r\n",
+        "X-Slow: loris\r\n",
+        Duration::from_millis(20),
+    )
+    .await;
+    assert_eq!(
+        failure_of(&url, hurried).await,
+        "the archive was not downloaded within 300ms"
+    );
+}
+
+#[tokio::test]
+async fn heads_without_an_end_are_refused() {
+    let url = endless("HTTP/1.1 200 OK\r\n", "X-Header: more\r\n", Duration::ZERO).await;
+    assert!(
+        failure_of(&url, options())
+            .await
+            .contains("could not be fetched")
+    );
+    let interim = endless(
+        "",
+        "HTTP/1.1 103 Early Hints\r\n\r\n",
+        Duration::from_millis(1),
+    )
+    .await;
+    let hurried = FetchOptions {
+        deadline: Duration::from_millis(300),
+        ..options()
+    };
+    assert!(!failure_of(&interim, hurried).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_packed_answer_is_saved_as_it_comes() {
+    // What a server says of the encoding does not matter: the archive's own first bytes do.
+    let mut server =
+        Server::start(|_| ok("Content-Encoding: gzip\r\nContent-Length: 5\r\n", "plain")).await;
+    let directory = tempfile::tempdir().unwrap();
+    let fetched = fetch_with(&server.url(), options(), directory.path()).await;
+    assert_eq!(fetched.unwrap().bytes, 5);
+    let request = server.requests.recv().await.unwrap();
+    assert!(
+        !request.to_lowercase().contains("accept-encoding"),
+        "{request}"
+    );
+}
+
+#[tokio::test]
 async fn unreachable_hosts_are_told() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();

@@ -312,6 +312,116 @@ fn a_header_that_announces_too_much_is_refused() {
     assert_refused(dockerfile().header(header, b"short"), "absurd");
 }
 
+#[test]
+fn a_file_and_a_folder_of_one_name_are_refused() {
+    let twice = "appears twice, as a file and as a folder";
+    assert_refused(dockerfile().file("x", "").dir("x/"), twice);
+    assert_refused(dockerfile().dir("x/").file("x", ""), twice);
+    assert_refused(dockerfile().file("x/y", "").file("x", ""), twice);
+    assert_refused(
+        dockerfile().file("x/y", "").hardlink("x", "Dockerfile"),
+        twice,
+    );
+    assert_refused(
+        dockerfile().file("x", "").file("x/y", ""),
+        "lies below a file",
+    );
+    assert_refused(
+        dockerfile().hardlink("x", "Dockerfile").file("x/y", ""),
+        "lies below a file",
+    );
+}
+
+#[test]
+fn a_dockerfile_that_is_a_link_leads_to_a_file_inside_or_nowhere() {
+    let linked = |target: &str| {
+        Tar::default()
+            .file("d/f", "FROM scratch\n")
+            .symlink("Dockerfile", target)
+    };
+    assert!(prepare(&linked("d/f").build()).is_ok());
+    for target in ["d", "nowhere", "Dockerfile"] {
+        assert_refused(linked(target), "no Dockerfile at its root");
+    }
+    for target in ["/etc/passwd", "../x", "d/../../x"] {
+        assert_refused(linked(target), "leads out of the archive");
+    }
+}
+
+/// A pax header of these records, and a file after it.
+fn pax(records: &[&str]) -> Tar {
+    let record = |text: &&str| {
+        let length = text.len() + 4;
+        assert!((10..100).contains(&length), "two digits");
+        format!("{length} {text}\n")
+    };
+    let text: String = records.iter().map(record).collect();
+    dockerfile()
+        .raw(EntryType::XHeader, "pax", "", text.as_bytes(), 0o644)
+        .file("short", "x")
+}
+
+#[test]
+fn names_in_extended_headers_are_checked_as_all_others() {
+    assert_refused(pax(&["path=../../escaped"]), "has \"..\" in its path");
+    assert_refused(pax(&["path=/etc/cron.d/x"]), "has an absolute path");
+    assert_refused(pax(&["path=a\0b"]), "has a NUL in its path");
+    // The last one counts, as in Go's reader.
+    assert_refused(
+        pax(&["path=harmless", "path=/etc/cron.d/x"]),
+        "has an absolute path",
+    );
+    let long = dockerfile()
+        .raw(
+            EntryType::GNULongName,
+            "././@LongLink",
+            "",
+            b"../../escaped\0",
+            0,
+        )
+        .file("short", "");
+    assert_refused(long, "has \"..\" in its path");
+    let link = dockerfile()
+        .raw(
+            EntryType::GNULongLink,
+            "././@LongLink",
+            "",
+            b"/etc/passwd\0",
+            0,
+        )
+        .symlink("l", "Dockerfile");
+    assert_refused(link, "leads out of the archive");
+}
+
+#[test]
+fn extended_headers_of_nonsense_are_refused() {
+    let raw = |text: &[u8]| {
+        dockerfile()
+            .raw(EntryType::XHeader, "pax", "", text, 0o644)
+            .file("x", "x")
+    };
+    for text in [
+        &b"nonsense"[..],
+        b"99 path=x\n",
+        b"3 \n",
+        b"0 path=x\n",
+        b"-1 path=x\n",
+        b"18446744073709551615 p=x\n",
+        b"9 path=x",
+    ] {
+        assert_refused(raw(text), "a pax header is malformed");
+    }
+    assert_refused(pax(&["size=many"]), "a pax header is malformed");
+    assert_refused(pax(&["size=99999999999999999"]), "size is absurd");
+    // Says that the file is larger than the archive.
+    assert_refused(pax(&["size=999999999"]), "the archive is cut off");
+    let huge = vec![b'x'; 300 * 1024];
+    assert_refused(raw(&huge), "an extended header is too large");
+    // An extended header with nothing behind it.
+    let last = dockerfile().raw(EntryType::XHeader, "pax", "", b"10 path=x\n", 0o644);
+    assert!(prepare(&last.build()).is_err() || Tar::default().build().len() == 1024);
+}
+
 /// Any entry, of names that often meet.
 fn any_entry() -> impl Strategy<Value = (u8, String, String)> {
     let part = prop_oneof![

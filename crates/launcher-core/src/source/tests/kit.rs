@@ -2,8 +2,6 @@
 
 use std::fs::File;
 use std::io::{Read, Write};
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -11,7 +9,7 @@ use futures_util::StreamExt;
 use tar::{EntryType, Header};
 
 use crate::source::tar_reader::{Entry, TarReader};
-use crate::source::{Kind, Options, Prepared, SourceError, prepare_blocking};
+use crate::source::{Kind, Options, Prepared, SourceError};
 
 /// A URL as bundles have it for source-map-support.
 pub(super) const TARBALL: &str = "https://code.example/node-source-map-support/tarball/81bce1f9";
@@ -129,7 +127,10 @@ pub(super) fn prepare(data: &[u8]) -> Result<Prepared, SourceError> {
 }
 
 pub(super) fn prepare_with(data: &[u8], options: &Options) -> Result<Prepared, SourceError> {
-    prepare_blocking(on_disk(data), options, Arc::new(AtomicBool::new(false)))
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    runtime.block_on(crate::source::prepare(on_disk(data), options))
 }
 
 pub(super) fn refusal(data: &[u8]) -> String {
