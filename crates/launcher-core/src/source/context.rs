@@ -21,7 +21,7 @@ use super::tar_reader::{Entry, EntryKind};
 use super::tree::clean;
 
 /// Size of the pieces that the context is sent in, in bytes.
-const PIECE: usize = 64 * 1024;
+const PIECE: usize = 256 * 1024;
 /// Pieces that are made ahead of the reader.
 const PIECES_AHEAD: usize = 4;
 const DOCKERFILE: &str = "Dockerfile";

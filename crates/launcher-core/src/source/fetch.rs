@@ -11,7 +11,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use reqwest::header::LOCATION;
 use reqwest::{Client, Response, StatusCode, redirect};
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncWriteExt, BufWriter};
 use url::Url;
 
 use super::address::{GuardedResolver, OnlyPrivate, Rule, is_public, literal};
@@ -21,6 +21,8 @@ use super::error::{SourceError, printable};
 const MAX_URL: usize = 4096;
 /// Redirects that are followed one after the other.
 const MAX_REDIRECTS: usize = 5;
+/// How much is written at once, in bytes: each time costs a change of threads.
+const WRITTEN: usize = 512 * 1024;
 /// Longest time in which a URL that is only asked for must answer.
 const ANSWER: Duration = Duration::from_secs(5);
 /// How long it is remembered whether a URL answered, and of how many URLs.
@@ -215,7 +217,8 @@ impl Fetcher {
         if expected.is_some_and(|bytes| bytes > limit) {
             return Err(SourceError::TooLarge { limit });
         }
-        let mut file = nameless_file(directory).await?;
+        let file = nameless_file(directory).await?;
+        let mut file = BufWriter::with_capacity(WRITTEN, file);
         let mut received = 0;
         while let Some(piece) = self.next_piece(&mut response, received, expected).await? {
             received += piece.len() as u64;
@@ -230,7 +233,7 @@ impl Fetcher {
         }
         file.flush().await.map_err(not_written)?;
         Ok(Fetched {
-            file: file.into_std().await,
+            file: file.into_inner().into_std().await,
             bytes: received,
         })
     }

@@ -13,6 +13,8 @@ use super::error::SourceError;
 
 /// Size of a header and unit of padding, in bytes (POSIX ustar).
 pub(super) const BLOCK: usize = 512;
+/// How much is skipped at once: decoders are quicker with large reads, in bytes.
+const SKIPPED: usize = 128 * 1024;
 /// Largest extended header that is read into memory, in bytes.
 const MAX_EXTENSION: u64 = 256 * 1024;
 /// Sizes beyond this are nonsense and would overflow sums.
@@ -51,6 +53,8 @@ pub(super) struct TarReader<R> {
     content: u64,
     /// Bytes between the content's end and the next header.
     padding: u64,
+    /// Where what is skipped goes.
+    skipped: Box<[u8]>,
 }
 
 /// What extended headers say about the entry after them.
@@ -68,6 +72,7 @@ impl<R: Read> TarReader<R> {
             input,
             content: 0,
             padding: 0,
+            skipped: vec![0; SKIPPED].into(),
         }
     }
 
@@ -148,8 +153,7 @@ impl<R: Read> TarReader<R> {
 
     fn skip_rest(&mut self) -> Result<(), SourceError> {
         let rest = self.content + self.padding;
-        let skipped = io::copy(&mut (&mut self.input).take(rest), &mut io::sink())
-            .map_err(SourceError::from_read)?;
+        let skipped = self.skip(rest)?;
         (self.content, self.padding) = (0, 0);
         if skipped == rest {
             Ok(())
@@ -208,8 +212,22 @@ impl<R: Read> TarReader<R> {
 
     /// What follows the end mark is padding; a compressed stream's own checksum comes after it.
     fn drain(&mut self) -> Result<(), SourceError> {
-        io::copy(&mut self.input, &mut io::sink()).map_err(SourceError::from_read)?;
-        Ok(())
+        self.skip(u64::MAX).map(drop)
+    }
+
+    /// Reads and forgets so many bytes, or all that there are; tells how many.
+    fn skip(&mut self, count: u64) -> Result<u64, SourceError> {
+        let mut left = count;
+        while left > 0 {
+            let wanted = usize::try_from(left).unwrap_or(SKIPPED).min(SKIPPED);
+            match self.input.read(&mut self.skipped[..wanted]) {
+                Ok(0) => break,
+                Ok(read) => left -= read as u64,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(SourceError::from_read(error)),
+            }
+        }
+        Ok(count - left)
     }
 }
 
