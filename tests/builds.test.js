@@ -1,6 +1,8 @@
 // buildImageIfNotExist: both forms of archive, and everything that is not one.
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, it } from 'node:test';
+import { Readable } from 'node:stream';
+import { setTimeout as delay } from 'node:timers/promises';
 import { gzipSync } from 'node:zlib';
 import { dockerfile, meteorBundle, meteorBundleWith, tar } from './support/archives.js';
 import { added, buildLabel, buildRemains, docker, image } from './support/docker.js';
@@ -43,6 +45,33 @@ describe('building images', () => {
     it('with files as deep as the Dockerfile wants them', async () => {
       const url = server.serve('deep.tar', dockerfile(`FROM ${appImage}\nCOPY a /a\nRUN test "$(cat /a/b/c.txt)" = deep\n`, { 'a/b/c.txt': 'deep' }));
       assert.equal(await build('deep', url), true);
+    });
+
+    it('whose setuid bits it does not keep', async () => {
+      const archive = tar([
+        { name: 'Dockerfile', body: `FROM ${appImage}\nCOPY program /\nRUN test -x /program && test ! -u /program && test ! -g /program\n` },
+        { name: 'program', body: '#!/bin/sh\n', mode: 0o6755 },
+      ]);
+      assert.equal(await build('setuid', server.serve('setuid.tar', archive)), true);
+    });
+
+    it('from a server that answers late, and slowly', async () => {
+      const archive = dockerfile('FROM scratch\nCOPY Dockerfile /\n');
+      const url = server.serve('slow.tar', async (_, response) => {
+        await delay(500);
+        for (let at = 0; at < archive.length; at += 500) {
+          response.write(archive.subarray(at, at + 500));
+          await delay(100);
+        }
+        response.end();
+      });
+      assert.equal(await build('slow', url), true);
+    });
+
+    it('behind a redirect', async () => {
+      const url = server.serve('target.tar', dockerfile('FROM scratch\nCOPY Dockerfile /\n'));
+      const from = server.serve('from.tar', (_, response) => response.writeHead(307, { Location: url }).end());
+      assert.equal(await build('redirected', from), true);
     });
 
     it('with links that stay inside', async () => {
@@ -157,18 +186,18 @@ describe('building images', () => {
     const wrong = {
       'a file: URL': [() => 'file:///etc/passwd', [400, 500]],
       'an ftp: URL': [() => 'ftp://127.0.0.1/a.tar', [400, 500]],
-      'a URL where nothing listens': [async () => `http://127.0.0.1:${await freePort()}/a.tar`, 500],
-      'a host that does not exist': [() => 'http://nowhere.invalid/a.tar', 500],
-      'a URL that answers 404': [() => `${server.origin}/missing.tar`, 500],
-      'a URL that answers 500': [() => server.serve('ill.tar', (_, response) => response.writeHead(500).end('ill')), 500],
-      'a redirect to a file: URL': [() => server.serve('away.tar', (_, response) => response.writeHead(302, { Location: 'file:///etc/passwd' }).end()), [400, 500]],
-      'a redirect to itself': [() => server.serve('round.tar', (_, response) => response.writeHead(302, { Location: '/round.tar' }).end()), 500],
-      'HTML': [bytes(() => Buffer.from('<!DOCTYPE html><title>Log in</title>'.padEnd(2000, ' '))), 500],
-      'nothing at all': [bytes(() => Buffer.alloc(0)), 500],
-      'a tar without entries': [bytes(() => tar([])), 500],
-      'a tar with neither Dockerfile nor bundle': [bytes(() => tar([{ name: 'readme', body: 'hello' }])), 500],
-      'a tar that is cut off': [bytes(() => dockerfile('FROM scratch\nCOPY x /\n', { x: 'x'.repeat(5000) }).subarray(0, 3000)), 500],
-      'a gzip that is cut off': [bytes(async () => (await meteorBundle('--with-node-modules')).subarray(0, 100_000)), 500],
+      'a URL where nothing listens': [async () => `http://127.0.0.1:${await freePort()}/a.tar`, 500, /could not be fetched: .*refused/i],
+      'a host that does not exist': [() => 'http://nowhere.invalid/a.tar', 500, /nowhere\.invalid\/a\.tar could not be fetched/],
+      'a URL that answers 404': [() => `${server.origin}/missing.tar`, 500, /missing\.tar answered 404 Not Found/],
+      'a URL that answers 500': [() => server.serve('ill.tar', (_, response) => response.writeHead(500).end('ill')), 500, /ill\.tar answered 500/],
+      'a redirect to a file: URL': [() => server.serve('away.tar', (_, response) => response.writeHead(302, { Location: 'file:///etc/passwd' }).end()), [400, 500], /redirects to something that is not a usable URL/],
+      'a redirect to itself': [() => server.serve('round.tar', (_, response) => response.writeHead(302, { Location: '/round.tar' }).end()), 500, /round\.tar redirects more than 5 times/],
+      'HTML': [bytes(() => Buffer.from('<!DOCTYPE html><title>Log in</title>'.padEnd(2000, ' '))), 500, /not a tar archive \(plain or gzip\) but an HTML page/],
+      'nothing at all': [bytes(() => Buffer.alloc(0)), 500, /the archive is empty/],
+      'a tar without entries': [bytes(() => tar([])), 500, /the archive is empty/],
+      'a tar with neither Dockerfile nor bundle': [bytes(() => tar([{ name: 'readme', body: 'hello' }])), 500, /no Dockerfile at its root and is not a Meteor bundle/],
+      'a tar that is cut off': [bytes(() => dockerfile('FROM scratch\nCOPY x /\n', { x: 'x'.repeat(5000) }).subarray(0, 3000)), 500, /the archive is cut off/],
+      'a gzip that is cut off': [bytes(async () => (await meteorBundle('--with-node-modules')).subarray(0, 100_000)), 500, /the archive is cut off/],
       'a gzip of noise': [bytes(() => gzipSync(Buffer.alloc(4096, 'noise'))), 500],
       'a download that breaks off': [
         () => server.serve('broken.tar', (_, response) => {
@@ -176,12 +205,76 @@ describe('building images', () => {
           response.write(Buffer.alloc(1000), () => response.destroy());
         }),
         500,
+        /the download was cut off after 1000 bytes of 100000/,
       ],
-      'an entry that climbs out with ../': [bytes(() => tar([{ name: 'Dockerfile', body: 'FROM scratch\nCOPY Dockerfile /\n' }, { name: '../../escaped', body: 'x' }])), 500],
-      'an entry with an absolute name': [bytes(() => tar([{ name: 'Dockerfile', body: 'FROM scratch\nCOPY Dockerfile /\n' }, { name: '/tmp/meteor-launcher-escaped', body: 'x' }])), 500],
-      'a symbolic link out of the tree': [bytes(() => tar([{ name: 'Dockerfile', body: 'FROM scratch\nCOPY out /\n' }, { name: 'out', type: '2', link: '../../../etc/passwd' }])), 500],
-      'a hard link out of the tree': [bytes(() => tar([{ name: 'Dockerfile', body: 'FROM scratch\nCOPY out /\n' }, { name: 'out', type: '1', link: '/etc/passwd' }])), 500],
-      'a device': [bytes(() => tar([{ name: 'Dockerfile', body: 'FROM scratch\nCOPY Dockerfile /\n' }, { name: 'null', type: '3' }])), 500],
+      'a download of fewer bytes than announced': [
+        () => server.serve('short.tar', (_, response) => {
+          response.writeHead(200, { 'Content-Length': 5000 });
+          response.end('short', () => response.socket.end());
+        }),
+        500,
+        /the download was cut off after 5 bytes of 5000/,
+      ],
+      'a download of more bytes than announced': [
+        () => server.serve('long.tar', (_, response) => {
+          const archive = dockerfile('FROM scratch\nCOPY Dockerfile /\n');
+          response.socket.end(Buffer.concat([Buffer.from('HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n'), archive]));
+        }),
+        500,
+        /the archive is cut off/,
+      ],
+      'a download in chunks that breaks off': [
+        () => server.serve('chunks.tar', (_, response) => response.write('some', () => response.socket.destroy())),
+        500,
+        /the download was cut off after 4 bytes/,
+      ],
+      'a zip': [bytes(() => Buffer.concat([Buffer.from('PK\x03\x04'), Buffer.alloc(1000)])), 500, /but a zip file/],
+      'an xz archive': [bytes(() => Buffer.concat([Buffer.from([0xfd, 0x37, 0x7a, 0x58, 0x5a, 0]), Buffer.alloc(1000)])), 500, /but an xz file/],
+      'a zstd archive': [bytes(() => Buffer.concat([Buffer.from([0x28, 0xb5, 0x2f, 0xfd]), Buffer.alloc(1000)])), 500, /but a zstd file/],
+      'a bzip2 archive': [bytes(() => Buffer.concat([Buffer.from('BZh9'), Buffer.alloc(1000)])), 500, /but a bzip2 file/],
+      "a Meteor app's source tree": [
+        bytes(() => tar([{ name: 'app/.meteor/release', body: 'METEOR@3.3\n' }, { name: 'app/package.json', body: '{}' }])),
+        500,
+        /source tree of a Meteor app .* "meteor build <directory> --architecture os\.linux\.x86_64"/,
+      ],
+      'an npm project': [bytes(() => tar([{ name: 'package/package.json', body: '{}' }, { name: 'package/index.js' }])), 500, /this is an npm project/],
+      'a bundle in another folder': [
+        bytes(() => tar([{ name: 'out/bundle/main.js' }, { name: 'out/bundle/programs/server/boot.js' }])),
+        500,
+        /a Meteor bundle lies in "out\/bundle"/,
+      ],
+      'a bundle for another architecture': [
+        bytes(() => meteorBundleWith({ 'bundle/star.json': '{"nodeVersion":"22.18.0","programs":[{"name":"server","arch":"os.osx.arm64"}]}' })),
+        500,
+        /was made for os\.osx\.arm64, but images are built for os\.linux\.x86_64 here; make it with "meteor build <directory> --architecture os\.linux\.x86_64"/,
+      ],
+      'a bomb': [bytes(() => gzipSync(dockerfile('FROM scratch\n', { zeros: Buffer.alloc(200 << 20) }))), 500, /like an archive bomb/],
+      'a crowd of entries': [
+        () => server.serve('crowd.tar', (_, response) => {
+          const entry = tar([{ name: 'f' }]).subarray(0, 512);
+          const thousand = Buffer.concat(Array.from({ length: 1000 }, () => entry));
+          Readable.from(Array.from({ length: 501 }, () => thousand)).pipe(response);
+        }),
+        500,
+        /more than 500000 entries/,
+      ],
+      'a name that is not UTF-8': [bytes(() => tar([{ name: 'Dockerfile', body: 'FROM scratch\n' }, { name: Buffer.from('caf\xe9', 'latin1') }])), 500, /not UTF-8/],
+      'a file below a link out of the tree': [
+        bytes(() => tar([{ name: 'Dockerfile', body: 'FROM scratch\n' }, { name: 'out', type: '2', link: '/etc' }, { name: 'out/passwd' }])),
+        500,
+        /lies behind a symbolic link/,
+      ],
+      'a Dockerfile that is a link out of the tree': [bytes(() => tar([{ name: 'Dockerfile', type: '2', link: '/etc/passwd' }, { name: 'x' }])), 500, /leads out of the archive/],
+      'a file and a folder of one name': [
+        bytes(() => tar([{ name: 'Dockerfile', body: 'FROM scratch\n' }, { name: 'x' }, { name: 'x/y' }])),
+        500,
+        /its entry "x\/y" lies below a file/,
+      ],
+      'an entry that climbs out with ../': [bytes(() => tar([{ name: 'Dockerfile', body: 'FROM scratch\nCOPY Dockerfile /\n' }, { name: '../../escaped', body: 'x' }])), 500, /its entry "\.\.\/\.\.\/escaped" has "\.\." in its path/],
+      'an entry with an absolute name': [bytes(() => tar([{ name: 'Dockerfile', body: 'FROM scratch\nCOPY Dockerfile /\n' }, { name: '/tmp/meteor-launcher-escaped', body: 'x' }])), 500, /has an absolute path/],
+      'a symbolic link out of the tree': [bytes(() => tar([{ name: 'Dockerfile', body: 'FROM scratch\nCOPY out /\n' }, { name: 'out', type: '2', link: '../../../etc/passwd' }])), 500, /is a link that leads out of the archive/],
+      'a hard link out of the tree': [bytes(() => tar([{ name: 'Dockerfile', body: 'FROM scratch\nCOPY out /\n' }, { name: 'out', type: '1', link: '/etc/passwd' }])), 500, /is a hard link that leads out of the archive/],
+      'a device': [bytes(() => tar([{ name: 'Dockerfile', body: 'FROM scratch\nCOPY Dockerfile /\n' }, { name: 'null', type: '3' }])), 500, /is a device/],
       'a Dockerfile that Docker cannot read': [bytes(() => dockerfile('FRUM scratch\n')), 500],
       'a Dockerfile whose step fails': [bytes(() => dockerfile(`FROM ${appImage}\nLABEL ${buildLabel}\nRUN echo before\nRUN exit 7\n`)), 500],
       'a Dockerfile whose second stage fails': [
@@ -189,10 +282,11 @@ describe('building images', () => {
         500,
       ],
       'a base image that does not exist': [bytes(() => dockerfile(`FROM ${imagePrefix}not-there:at-all\n`)), 500],
-      'a bundle whose star.json is not JSON': [bytes(() => meteorBundleWith({ 'bundle/star.json': '{' })), 500],
+      'a bundle whose star.json is not JSON': [bytes(() => meteorBundleWith({ 'bundle/star.json': '{' })), 500, /star\.json is not valid JSON/],
       'a bundle without its main.js': [
         bytes(() => tar([{ name: 'bundle/star.json', body: '{"nodeVersion":"22.18.0"}' }, { name: 'bundle/programs/server/package.json', body: '{}' }])),
         500,
+        /main\.js is missing/,
       ],
       'a bundle whose Node version is a command': [
         bytes(() => meteorBundleWith({ 'bundle/star.json': '{"format":"site-archive-pre1","nodeVersion":"22\\nRUN touch /x"}', 'bundle/.node_version.txt': 'v22\nRUN touch /x\n' })),
@@ -200,9 +294,9 @@ describe('building images', () => {
       ],
     };
 
-    for (const [what, [url, code]] of Object.entries(wrong)) {
+    for (const [what, [url, code, words]] of Object.entries(wrong)) {
       it(what, async () => {
-        await refused(build(name, await url()), code);
+        await refused(build(name, await url()), code, words);
         await leavesNothing();
       });
     }
@@ -241,5 +335,20 @@ describe('building images', () => {
       assert.equal(await build(name, url), true);
       assert.ok(await image(imagePrefix + name));
     });
+  });
+
+  it('fetches nothing from private addresses unless it is told to', async () => {
+    const guarded = await World.start({ privateSources: false });
+    try {
+      const port = guarded.archives.http.address().port;
+      guarded.archives.serve('x.tar', dockerfile('FROM scratch\nCOPY Dockerfile /\n'));
+      for (const host of ['127.0.0.1', 'localhost', '[::1]', '2130706433', '0x7f.1', '0', '[::ffff:127.0.0.1]', '169.254.169.254', '10.0.0.1']) {
+        const call = guarded.ddp.call('buildImageIfNotExist', `${imagePrefix}private`, `http://${host}:${port}/x.tar`);
+        await refused(call, 500, /is in a private or otherwise reserved address range/);
+      }
+      assert.equal(guarded.archives.requests.size, 0);
+    } finally {
+      await guarded.close();
+    }
   });
 });

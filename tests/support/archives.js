@@ -43,7 +43,7 @@ export function tar(entries) {
   const blocks = entries.flatMap(({ name, body = '', type = '0', link = '', mode = 0o644 }) => {
     const content = Buffer.from(body);
     const head = Buffer.alloc(512);
-    head.write(name, 0, 100);
+    Buffer.from(name).copy(head, 0, 0, 100);
     head.write(`${mode.toString(8).padStart(7, '0')}\0`, 100);
     head.write('0000000\0', 108);
     head.write('0000000\0', 116);

@@ -33,9 +33,10 @@ export const required = { mongoUrl: 'mongodb://app:hunter2@db.test:27017/app', r
 
 export class World {
   /** Starts a launcher and waits until it is healthy. `flags` and `env` are added to what it needs; `dataDir` may lie elsewhere. */
-  static async start({ flags = [], env = {}, dataDir } = {}) {
+  static async start({ flags = [], env = {}, dataDir, privateSources = true } = {}) {
     const folder = await mkdtemp(join(tmpdir(), 'meteor-launcher-world-'));
     const world = new World(folder, flags, env, dataDir);
+    world.privateSources = privateSources;
     worlds.add(world);
     await mkdir(world.temporary);
     world.port = await freePort();
@@ -103,7 +104,7 @@ export class World {
   arguments() {
     return [
       'serve', '--port', String(this.port), '--proxy-listen', `127.0.0.1:${this.proxyPort}`, '--data-dir', this.dataDir,
-      '--allow-private-sources', '--insecure-no-auth', ...this.flags,
+      ...(this.privateSources ? ['--allow-private-sources'] : []), '--insecure-no-auth', ...this.flags,
     ];
   }
 

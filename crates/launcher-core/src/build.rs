@@ -6,7 +6,11 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use crate::{ImageName, source, uploads::TakenUpload};
+use crate::{
+    ImageName,
+    source::{self, SourceMapSupport},
+    uploads::TakenUpload,
+};
 
 /// Work on an image. While it goes on only what [`BuildStatus`] it has is stored, and what led to it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -85,6 +89,25 @@ pub enum BuildStatus {
     Failed,
     /// Somebody has cancelled it.
     Cancelled,
+}
+
+/// What is to be built, and how.
+#[derive(Clone, Debug)]
+pub struct BuildOrder {
+    /// Where its archive comes from.
+    pub source: BuildSource,
+    /// Where a Meteor bundle's `source-map-support` comes from; as the launcher is configured
+    /// without it.
+    pub source_map_support: Option<SourceMapSupport>,
+}
+
+impl From<BuildSource> for BuildOrder {
+    fn from(source: BuildSource) -> Self {
+        Self {
+            source,
+            source_map_support: None,
+        }
+    }
 }
 
 /// Where the archive of a build comes from.

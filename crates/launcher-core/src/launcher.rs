@@ -8,8 +8,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use url::Url;
 
 use crate::{
-    AppInstance, Build, BuildSource, Environment, Error, Hostname, Image, ImageName, InstanceView,
-    LogLine, NewRegistry, Registry, Status, Wanted,
+    AppInstance, Build, BuildOrder, BuildSource, Environment, Error, Hostname, Image, ImageName,
+    InstanceView, LogLine, NewRegistry, Registry, Status, Wanted,
     engine::{Engine, EngineError},
     environment,
     ids::random_id,
@@ -199,15 +199,15 @@ impl Launcher {
     /// [`Error::Build`] with what failed.
     pub async fn build_image_if_not_exist(&self, name: &ImageName, url: &Url) -> Result<(), Error> {
         let source = BuildSource::Url(url.clone());
-        self.images.build_if_not_exist(name, source).await
+        self.images.build_if_not_exist(name, source.into()).await
     }
 
     /// Begins to build an image, whether there is one of that name or not, and returns the build's id.
     ///
     /// # Errors
     /// [`Error::CannotBuildDigest`], [`Error::TooManyBuilds`].
-    pub fn build_image(&self, name: &ImageName, source: BuildSource) -> Result<String, Error> {
-        self.images.begin_build(name, source)
+    pub fn build_image(&self, name: &ImageName, order: BuildOrder) -> Result<String, Error> {
+        self.images.begin_build(name, order)
     }
 
     /// Begins to pull an image, whether the engine has it or not, or joins its pull; returns the

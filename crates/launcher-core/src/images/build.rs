@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 
 use super::{Images, build_log::BuildOutputLog, work};
 use crate::{
-    BuildKind, BuildSource, BuildStatus, Error, ImageName, ImageStatus,
+    BuildKind, BuildOrder, BuildSource, BuildStatus, Error, ImageName, ImageStatus,
     builds::{Outcome, Progress},
     engine::{BuildSpec, EngineError},
     error::BuildError,
@@ -25,14 +25,14 @@ impl Images {
     pub(crate) async fn build_if_not_exist(
         &self,
         name: &ImageName,
-        source: BuildSource,
+        order: BuildOrder,
     ) -> Result<(), Error> {
         can_be_built(name)?;
         let build = |_| {
             let (this, name) = (self.this.clone(), name.clone());
             async move {
                 let images = this.upgrade().ok_or(Error::ShuttingDown)?;
-                images.build_unless_present(&name, source).await
+                images.build_unless_present(&name, order).await
             }
         };
         self.work
@@ -42,21 +42,17 @@ impl Images {
 
     /// Begins a build, even if there is an image of that name, and returns its id. It waits for the
     /// end of other work on that image.
-    pub(crate) fn begin_build(
-        &self,
-        name: &ImageName,
-        source: BuildSource,
-    ) -> Result<String, Error> {
+    pub(crate) fn begin_build(&self, name: &ImageName, order: BuildOrder) -> Result<String, Error> {
         can_be_built(name)?;
         let images = self.this.upgrade().ok_or(Error::ShuttingDown)?;
         let progress = self
             .builds
-            .begin(BuildKind::Build, name, Some(source.public()))?;
+            .begin(BuildKind::Build, name, Some(order.source.public()))?;
         let (id, name) = (progress.id(), name.clone());
         tokio::spawn(async move {
             let turn = images.work.turn(&name, work::Kind::Build);
             tokio::select! {
-                turn = turn => turn.carry_out(images.build(&name, &source, &progress)).await,
+                turn = turn => turn.carry_out(images.build(&name, &order, &progress)).await,
                 () = progress.cancelled() => images.builds.end(&progress, Outcome::Cancelled).await,
             }
         });
@@ -68,33 +64,29 @@ impl Images {
         self.work.build_ended(name).await;
     }
 
-    async fn build_unless_present(
-        &self,
-        name: &ImageName,
-        source: BuildSource,
-    ) -> Result<(), Error> {
+    async fn build_unless_present(&self, name: &ImageName, order: BuildOrder) -> Result<(), Error> {
         if let Some(found) = self.engine.image(&name.with_tag()).await? {
             return self.note_present(name, &found).await;
         }
         let progress = self
             .builds
-            .begin(BuildKind::Build, name, Some(source.public()))?;
-        self.build(name, &source, &progress).await
+            .begin(BuildKind::Build, name, Some(order.source.public()))?;
+        self.build(name, &order, &progress).await
     }
 
     async fn build(
         &self,
         name: &ImageName,
-        source: &BuildSource,
+        order: &BuildOrder,
         progress: &Arc<Progress>,
     ) -> Result<(), Error> {
         let build = progress.id();
         tracing::info!(%build, image = %name, "building");
         let built = tokio::select! {
-            built = self.try_build(name, source, progress) => built,
+            built = self.try_build(name, order, progress) => built,
             () = progress.cancelled() => Err(BuildError::Cancelled),
         };
-        if let (Ok(()), BuildSource::Upload(upload)) = (&built, source)
+        if let (Ok(()), BuildSource::Upload(upload)) = (&built, &order.source)
             && let Err(error) = upload.used_up().await
         {
             tracing::warn!(%build, %error, "an upload that was built stays until it expires");
@@ -125,7 +117,7 @@ impl Images {
     async fn try_build(
         &self,
         name: &ImageName,
-        source: &BuildSource,
+        order: &BuildOrder,
         progress: &Arc<Progress>,
     ) -> Result<(), BuildError> {
         let recorded = self.builds.record(progress).await;
@@ -133,12 +125,12 @@ impl Images {
         let began = self.engine.time().await?;
         let begin = self.table.change(name, |image| {
             image.status = ImageStatus::Building;
-            image.source_url = Some(source.public());
+            image.source_url = Some(order.source.public());
             image.build_began = Some(began);
             image.layers.clear();
         });
         begin.await.map_err(BuildError::record)?;
-        let prepared = self.prepare(source, progress).await?;
+        let prepared = self.prepare(order, progress).await?;
         self.ensure_base(prepared.kind(), progress).await?;
         let _slot = self.build_slots.acquire().await;
         progress.enter(BuildStatus::Building);
@@ -157,14 +149,18 @@ impl Images {
 
     async fn prepare(
         &self,
-        source: &BuildSource,
+        order: &BuildOrder,
         progress: &Arc<Progress>,
     ) -> Result<Prepared, BuildError> {
         let _slot = self.download_slots.acquire().await;
         progress.enter(BuildStatus::Downloading);
-        let archive = self.archive(source, progress).await?;
+        let archive = self.archive(&order.source, progress).await?;
         progress.enter(BuildStatus::Preparing);
-        let prepared = source::prepare(archive, &self.settings.source).await?;
+        let mut options = self.settings.source.clone();
+        if let Some(wanted) = order.source_map_support {
+            options.source_map_support = wanted;
+        }
+        let prepared = source::prepare(archive, &options).await?;
         for note in prepared.notes() {
             progress.say_line(note);
         }

@@ -1,7 +1,7 @@
 //! Reading method arguments, with errors that say which one and what it should be.
 
 use ddp_server::{Error, ejson::Value};
-use launcher_core::{Hostname, ImageName};
+use launcher_core::{Hostname, ImageName, source::SourceMapSupport};
 use url::Url;
 
 use super::errors::bad_request;
@@ -99,6 +99,17 @@ impl Arguments {
             )
         })?;
         Ok((name, archive))
+    }
+
+    /// Where a build takes `source-map-support` from, if the caller says so.
+    pub(super) fn source_map_support(&self) -> Result<Option<SourceMapSupport>, Error> {
+        let Some(option) = self.option(0, "sourceMapSupport") else {
+            return Ok(None);
+        };
+        let wanted = option.as_str().and_then(|text| text.parse().ok());
+        wanted.map(Some).ok_or_else(|| {
+            bad_request("The sourceMapSupport option must be \"auto\", \"registry\" or \"bundle\".")
+        })
     }
 
     pub(super) fn hostname(&self, index: usize) -> Result<Hostname, Error> {

@@ -6,7 +6,7 @@ use ddp_server::{
     Builder, Error, IntoResult, MethodContext,
     ejson::{Fields, Value},
 };
-use launcher_core::{BuildSource, Launcher};
+use launcher_core::{BuildOrder, BuildSource, Launcher};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -135,12 +135,17 @@ async fn build_image_if_not_exist(
 
 async fn build_image(launcher: Arc<Launcher>, arguments: Arguments) -> Result<String, Error> {
     let (name, archive) = arguments.build()?;
+    let source_map_support = arguments.source_map_support()?;
     let source = match archive {
         Archive::Url(url) => BuildSource::Url(url),
         Archive::Upload(id) => uploads::take(&launcher, &id).await?,
     };
+    let order = BuildOrder {
+        source,
+        source_map_support,
+    };
     launcher
-        .build_image(&name, source)
+        .build_image(&name, order)
         .map_err(|e| from_core(&e))
 }
 
