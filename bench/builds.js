@@ -32,15 +32,15 @@ const timed = async (action) => {
 // Half of a file is noise and half is zeros, which gzip takes to about half: Meteor's own bundles are taken to a third or less.
 const content = (size) => Buffer.concat([randomBytes(size / 2), Buffer.alloc(size / 2)]);
 
-/** The example bundle with so many files of a mebibyte beside it. */
-async function archive(folder, name, files, body, ...options) {
+/** The example bundle with so many files of this size beside it. */
+async function archive(folder, name, { files, size, body }, ...options) {
   const unpacked = join(folder, name);
   await mkdir(unpacked);
   await writeFile(join(folder, 'app.tar.gz'), await meteorBundle(...options));
   await run('tar', ['-xzf', join(folder, 'app.tar.gz'), '-C', unpacked]);
   const assets = join(unpacked, 'bundle/programs/server/assets/app');
   await mkdir(assets, { recursive: true });
-  for (let n = 0; n < files; n += 1) await writeFile(join(assets, `${n}.bin`), body(mib));
+  for (let n = 0; n < files; n += 1) await writeFile(join(assets, `${n}.bin`), body(size));
   const path = join(folder, `${name}.tar.gz`);
   await run('tar', ['-C', unpacked, '-czf', path, 'bundle']);
   await rm(unpacked, { recursive: true });
@@ -52,8 +52,8 @@ const serve = (world, path, bytes) => world.archives.serve(path.split('/').pop()
   createReadStream(path).pipe(response);
 });
 
-async function again(world, folder, name, ...options) {
-  const path = await archive(folder, name, 60, content, ...options);
+async function again(world, folder, name, assets, ...options) {
+  const path = await archive(folder, name, assets, ...options);
   const { size } = await stat(path);
   const url = serve(world, path, size);
   const context = join(folder, `${name}-context`);
@@ -69,7 +69,7 @@ async function again(world, folder, name, ...options) {
     b.push(await timed(() => launched(round)));
   }
   const ratio = median(b.map((ms, round) => ms / a[round]));
-  console.log(`| ${name}, archive of ${Math.round(size / mib)} MiB | ${seconds(median(a))} | ${seconds(median(b))} | ${ratio.toFixed(2)} | 1.3 |`);
+  console.log(`| ${name}, ${assets.files} files, archive of ${Math.round(size / mib)} MiB | ${seconds(median(a))} | ${seconds(median(b))} | ${ratio.toFixed(2)} | 1.3 |`);
 }
 
 const memory = async (pid, field) => {
@@ -78,7 +78,7 @@ const memory = async (pid, field) => {
 };
 
 async function large(world, folder) {
-  const path = await archive(folder, 'large', 300, randomBytes, '--with-node-modules');
+  const path = await archive(folder, 'large', { files: 300, size: mib, body: randomBytes }, '--with-node-modules');
   const { size } = await stat(path);
   const { pid } = world.launcher;
   // The highest mark begins anew: proc(5), clear_refs.
@@ -90,13 +90,25 @@ async function large(world, folder) {
 }
 
 const folder = await mkdtemp(join(tmpdir(), 'meteor-launcher-bench-'));
-const world = await World.start();
+
+/** Does it with a launcher of its own, which has built nothing before. */
+async function withLauncher(action) {
+  const world = await World.start();
+  try {
+    await action(world, folder);
+  } finally {
+    await world.close();
+  }
+}
+
+const few = { files: 60, size: mib, body: content };
+const many = { files: 12_000, size: 5 * 1024, body: content };
 try {
   console.log('| a second build under another name | `docker build` | launcher | ratio | bound |\n|---|---|---|---|---|');
-  await again(world, folder, 'carried', '--with-node-modules');
-  await again(world, folder, 'layered');
-  await large(world, folder);
+  await withLauncher((world) => again(world, folder, 'carried', few, '--with-node-modules'));
+  await withLauncher((world) => again(world, folder, 'layered', few));
+  await withLauncher((world) => again(world, folder, 'many', many, '--with-node-modules'));
+  await withLauncher(large);
 } finally {
-  await world.close();
   await rm(folder, { recursive: true, force: true });
 }

@@ -431,6 +431,64 @@ fn any_entry() -> impl Strategy<Value = (u8, String, String)> {
     (0..4_u8, path.clone(), path)
 }
 
+/// A header as nobody writes it.
+#[derive(Debug, Clone)]
+struct AnyHeader {
+    kind: u8,
+    name: String,
+    link: String,
+    /// Announced besides what is there.
+    size: Option<u64>,
+    mode: u32,
+    content: Vec<u8>,
+}
+
+impl AnyHeader {
+    fn write(&self, tar: Tar) -> Tar {
+        let mut header = Header::new_ustar();
+        header.set_entry_type(EntryType::new(self.kind));
+        header.set_mode(self.mode);
+        header.set_size(self.size.unwrap_or(self.content.len() as u64));
+        let old = header.as_old_mut();
+        old.name[..self.name.len()].copy_from_slice(self.name.as_bytes());
+        old.linkname[..self.link.len()].copy_from_slice(self.link.as_bytes());
+        tar.header(header, &self.content)
+    }
+}
+
+fn any_header() -> impl Strategy<Value = AnyHeader> {
+    let name = || {
+        prop_oneof![
+            "[ab](/[ab]){0,2}/?",
+            Just("../a".to_owned()),
+            Just("/a".to_owned())
+        ]
+    };
+    let record = prop_oneof![
+        name().prop_map(|name| format!("path={name}")),
+        name().prop_map(|name| format!("linkpath={name}")),
+        (0..2000_u32).prop_map(|size| format!("size={size}")),
+        Just("GNU.sparse.size=1".to_owned()),
+    ];
+    let content = prop_oneof![
+        prop::collection::vec(any::<u8>(), 0..40),
+        name().prop_map(|name| format!("{name}\0").into_bytes()),
+        record.prop_map(|text| format!("{} {text}\n", text.len() + 4).into_bytes()),
+    ];
+    let kind = prop::sample::select(b"0123456789LKxgSVDAMNX\0z".to_vec());
+    let size = prop::option::weighted(0.1, 0..3000_u64);
+    (kind, name(), name(), size, any::<u32>(), content).prop_map(
+        |(kind, name, link, size, mode, content)| AnyHeader {
+            kind,
+            name,
+            link,
+            size,
+            mode: mode & 0o7777,
+            content,
+        },
+    )
+}
+
 /// The same in and around the folder in which links may lead out.
 fn any_gyp_entry() -> impl Strategy<Value = (u8, String, String)> {
     let name = prop_oneof!["[ab]", "[ab]/c"];
@@ -512,6 +570,19 @@ proptest! {
     #[test]
     fn noise_is_refused(data in prop::collection::vec(any::<u8>(), 0..3000)) {
         prop_assert!(prepare(&data).is_err());
+    }
+
+    /// Headers of any kind, with any names, sizes and contents, never panic; what is taken is safe.
+    #[test]
+    fn headers_of_any_kind_never_panic(script in prop::collection::vec(any_header(), 0..6)) {
+        let archive = script.iter().fold(dockerfile(), |tar, header| header.write(tar));
+        let Ok(prepared) = prepare(&archive.build()) else { return Ok(()) };
+        let mut tree = Tree::new(1000);
+        for (entry, _) in entries(&context(prepared)) {
+            prop_assert_eq!(entry.mode & !0o777, 0);
+            tree.add(&clean(&entry.path).unwrap(), &entry.kind).unwrap();
+        }
+        tree.check_links(|_| false).unwrap();
     }
 
     /// A changed byte is an error or a context that can still be read, never a panic.
