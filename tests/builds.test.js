@@ -210,7 +210,8 @@ describe('building images', () => {
       'a download of fewer bytes than announced': [
         () => server.serve('short.tar', (_, response) => {
           response.writeHead(200, { 'Content-Length': 5000 });
-          response.end('short', () => response.socket.end());
+          const { socket } = response;
+          response.end('short', () => socket.end());
         }),
         500,
         /the download was cut off after 5 bytes of 5000/,
@@ -224,7 +225,7 @@ describe('building images', () => {
         /the archive is cut off/,
       ],
       'a download in chunks that breaks off': [
-        () => server.serve('chunks.tar', (_, response) => response.write('some', () => response.socket.destroy())),
+        () => server.serve('chunks.tar', (_, response) => response.write('some', () => response.destroy())),
         500,
         /the download was cut off after 4 bytes/,
       ],
