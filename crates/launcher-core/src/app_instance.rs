@@ -29,6 +29,13 @@ pub struct AppInstance {
     pub wanted: Wanted,
     /// Number of the newest wish; grows by one with each.
     pub wish: u64,
+    /// Number of the newest wish for a new container. Containers that were made for an earlier one
+    /// are to be replaced. 0: there was none.
+    #[serde(default)]
+    pub generation: u64,
+    /// Whether the container is replaced when a registry tells of a newer image.
+    #[serde(default)]
+    pub auto_deploy: bool,
 }
 
 /// What should be the case.
@@ -82,6 +89,8 @@ pub struct Observed {
     pub status: Status,
     /// The container's full id.
     pub container_id: Option<String>,
+    /// Content id (`sha256:…`) of the image that the container was made from.
+    pub image_id: Option<String>,
     /// Its newest run, whether that has ended or not.
     pub run: Option<Run>,
     /// The port on the host that leads to the app, while the container runs.
@@ -90,6 +99,8 @@ pub struct Observed {
     pub ended: Option<Run>,
     /// Number of the newest wish that has been carried out.
     pub carried_out: u64,
+    /// Why the newest attempt to replace the container failed, until one succeeds.
+    pub deploy_error: Option<String>,
     /// Why a wish could not be carried out, for as long as it is being tried.
     pub failure: Option<Failure>,
 }

@@ -83,6 +83,12 @@ pub enum Error {
     /// The state could not be written.
     #[error("the launcher's store cannot be written to")]
     Store(#[from] StoreError),
+    /// No hook has this id.
+    #[error("No hook has ID {0}")]
+    NoSuchHook(String),
+    /// There can be only so many hooks.
+    #[error("there are {0} hooks, which is the most that there may be")]
+    TooManyHooks(usize),
     /// An upload was refused, is not there, or cannot be used.
     #[error("{0}")]
     Upload(#[from] UploadError),
@@ -109,6 +115,8 @@ impl Error {
             | Self::NoSuchRegistry
             | Self::TooManyRegistries(_)
             | Self::CredentialsRefused(_)
+            | Self::NoSuchHook(_)
+            | Self::TooManyHooks(_)
             | Self::CannotBuildDigest => true,
             Self::Shared(error) => error.is_callers(),
             Self::Upload(error) => error.is_callers(),

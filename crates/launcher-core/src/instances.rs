@@ -44,6 +44,18 @@ pub(crate) enum Wish {
     Stop,
     Kill,
     Remove,
+    /// A new container, which runs.
+    Rebuild,
+    /// A new container, when one is to run the next time.
+    Renew,
+}
+
+/// How an instance was wanted before a wish.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Before {
+    wish: u64,
+    wanted: Wanted,
+    generation: u64,
 }
 
 /// What a method waits for.
@@ -133,23 +145,62 @@ impl Instances {
 
     /// Records a wish for an instance and returns what to wait for.
     pub(crate) async fn wish(&self, id: &str, wish: Wish) -> Result<Goal, Error> {
+        Ok(self.wish_anew(id, wish).await?.0)
+    }
+
+    /// The same, and what [`Self::take_back`] needs.
+    pub(crate) async fn wish_anew(&self, id: &str, wish: Wish) -> Result<(Goal, Before), Error> {
+        let mut before = None;
         let entered = self.change(id, |view, record| {
+            before = Some((record.wanted.clone(), record.generation));
             if wish == Wish::Start && is_starting(view) {
                 return Ok(());
             }
             record.wanted = wanted(wish, view);
             record.wish += 1;
-            if wish == Wish::Remove {
-                record.hostnames.clear();
+            match wish {
+                Wish::Remove => record.hostnames.clear(),
+                Wish::Rebuild | Wish::Renew => record.generation = record.wish,
+                _ => {}
             }
             Ok(())
         });
         let record = entered.await?;
         self.wake(id);
-        Ok(match wish {
+        let goal = match wish {
             Wish::Remove => Goal::Gone(record.wish),
             _ => Goal::Wish(record.wish, record.wanted.clone()),
-        })
+        };
+        let (wanted, generation) =
+            before.unwrap_or_else(|| (record.wanted.clone(), record.generation));
+        let before = Before {
+            wish: record.wish,
+            wanted,
+            generation,
+        };
+        Ok((goal, before))
+    }
+
+    /// Makes an instance wanted as it was before a wish, unless there is a newer one.
+    pub(crate) async fn take_back(&self, id: &str, before: Before) -> Result<(), Error> {
+        let taken_back = self.change(id, |_, record| {
+            if record.wish == before.wish {
+                record.wanted = before.wanted;
+                record.generation = before.generation;
+            }
+            Ok(())
+        });
+        taken_back.await?;
+        self.wake(id);
+        Ok(())
+    }
+
+    pub(crate) async fn set_auto_deploy(&self, id: &str, auto_deploy: bool) -> Result<(), Error> {
+        let set = self.change(id, |_, record| {
+            record.auto_deploy = auto_deploy;
+            Ok(())
+        });
+        set.await.map(drop)
     }
 
     pub(crate) async fn add_hostname(&self, id: &str, hostname: Hostname) -> Result<(), Error> {
@@ -351,6 +402,11 @@ fn wanted(wish: Wish, view: &InstanceView) -> Wanted {
             past,
             restart: is_ending(view),
         },
+        Wish::Rebuild => Wanted::Running {
+            past,
+            restart: false,
+        },
+        Wish::Renew => view.record.wanted.clone(),
         Wish::Restart => Wanted::Running {
             past,
             restart: true,

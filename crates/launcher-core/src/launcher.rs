@@ -12,6 +12,7 @@ use crate::{
     InstanceView, LogLine, NewRegistry, Registry, Status, Wanted,
     engine::{Engine, EngineError},
     environment,
+    hooks::{Deployments, HookView, Hooks},
     ids::random_id,
     images::{ImageSettings, Images},
     instances::{Goal, Instances, Wish},
@@ -43,6 +44,8 @@ pub trait Observer: Send + Sync + 'static {
     fn image_changed(&self, id: &str, image: Option<&Image>);
     /// A build, pull or push changed; `None`: it is not remembered any more.
     fn build_changed(&self, id: &str, build: Option<&Build>);
+    /// A hook changed; `None`: it is gone.
+    fn hook_changed(&self, id: &str, hook: Option<&HookView>);
     /// A build that goes on has said this. It is heard before the status that follows.
     fn build_logged(&self, build: &str, lines: &[LogLine]);
     /// Credentials of a registry changed; `None`: they are gone.
@@ -85,6 +88,8 @@ pub struct LaunchOptions {
     pub hostnames: Vec<Hostname>,
     /// Address to publish and route to instead of the one that ports are bound to.
     pub host: Option<String>,
+    /// Whether its container is replaced when a registry tells of a newer image.
+    pub auto_deploy: bool,
 }
 
 /// How the launcher is.
@@ -106,6 +111,8 @@ pub struct Launcher {
     instances: Arc<Instances>,
     images: Arc<Images>,
     uploads: Arc<Uploads>,
+    hooks: Hooks,
+    deployments: Arc<Deployments>,
     added: mpsc::UnboundedSender<String>,
     stop: CancellationToken,
     reconciler: TaskTracker,
@@ -142,6 +149,8 @@ impl Launcher {
             image_settings,
         );
         images.load().await?;
+        let hooks = Hooks::new(Arc::clone(&store), Arc::clone(&observer));
+        hooks.load().await?;
         let host = reachable(settings.instance_bind_ip);
         let instances = Arc::new(Instances::new(Arc::clone(&store), observer, host));
         instances.load().await?;
@@ -160,10 +169,13 @@ impl Launcher {
         let tasks = TaskTracker::new();
         tasks.spawn(reconciler.run(stop.clone()));
         tasks.spawn(sweep(Arc::clone(&uploads), stop.clone()));
+        let deployments = Deployments::new(&shared, tasks.clone(), stop.clone());
         Ok(Self {
             id,
             store,
             engine,
+            hooks,
+            deployments,
             instances,
             images,
             uploads,
@@ -183,6 +195,22 @@ impl Launcher {
     #[must_use]
     pub fn uploads(&self) -> &Arc<Uploads> {
         &self.uploads
+    }
+
+    /// Webhooks of registries.
+    #[must_use]
+    pub fn hooks(&self) -> &Hooks {
+        &self.hooks
+    }
+
+    /// A registry has told, by a hook, that these images were pushed to it. Returns at once: images
+    /// that instances have are pulled, and containers replaced where that is wanted, in the
+    /// background.
+    pub fn pushed(&self, hook: &str, images: &[ImageName]) {
+        self.hooks.note_push(hook, images);
+        for image in images {
+            self.deployments.pushed(image);
+        }
     }
 
     /// Stops reconciling. Containers go on running.
@@ -281,6 +309,8 @@ impl Launcher {
             created_at: Timestamp::now(),
             wanted: wanted.clone(),
             wish: 1,
+            generation: 0,
+            auto_deploy: options.auto_deploy,
         };
         let id = record.id.clone();
         let image = record.image.clone();
@@ -337,6 +367,24 @@ impl Launcher {
     /// As [`Self::start_instance`].
     pub async fn kill_instance(&self, id: &str) -> Result<(), Error> {
         self.carry_out(id, Wish::Kill).await
+    }
+
+    /// Gives the instance a new container, made from the newest image of its name that the engine
+    /// has; one that is stopped runs then. The old container goes on until the new one runs.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchInstance`], or why the new container could not be made or does not run; then
+    /// the instance goes on as it was.
+    pub async fn rebuild_instance(&self, id: &str) -> Result<(), Error> {
+        rebuild(&self.instances, id).await
+    }
+
+    /// Sets whether the instance's container is replaced when a registry tells of a newer image.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchInstance`].
+    pub async fn set_auto_deploy(&self, id: &str, auto_deploy: bool) -> Result<(), Error> {
+        self.instances.set_auto_deploy(id, auto_deploy).await
     }
 
     /// Removes the instance's routes at once, then its container, running or not, then its record.
@@ -436,6 +484,24 @@ async fn sweep(uploads: Arc<Uploads>, stop: CancellationToken) {
     let make = || Some(sweep_for_ever(Arc::clone(&uploads)));
     let sweeping = supervise("the sweep of uploads".to_owned(), make);
     stop.run_until_cancelled(sweeping).await;
+}
+
+/// Gives an instance a new container, or leaves it as it was.
+pub(crate) async fn rebuild(instances: &Instances, id: &str) -> Result<(), Error> {
+    let (goal, before) = instances.wish_anew(id, Wish::Rebuild).await?;
+    // A pull may be part of it.
+    let outcome = instances.reached(id, &goal, LAUNCH).await;
+    let error = match outcome {
+        Err(error @ (Error::NotYet(_) | Error::Deadline(_))) => given_up(error),
+        outcome => {
+            instances.observe(id, |observed| observed.deploy_error = None);
+            return outcome;
+        }
+    };
+    instances.take_back(id, before).await?;
+    let text = format!("{error}; the app instance goes on as it was");
+    instances.observe(id, |observed| observed.deploy_error = Some(text.clone()));
+    Err(Error::NotCarriedOut(text))
 }
 
 /// A launch that failed is taken back, so nobody keeps trying.

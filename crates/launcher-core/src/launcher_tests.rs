@@ -9,6 +9,7 @@ use crate::{
     AppInstance, Build, Environment, Error, Hostname, Image, ImageName, InstanceView,
     LaunchOptions, Launcher, LogLine, Observer, Parts, Settings, Status,
     engine::fake::{FakeEngine, PULLABLE},
+    hooks::HookView,
     source,
     store::{MemoryStore, Store, StoreError},
     uploads::UploadSettings,
@@ -17,22 +18,30 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A launcher, what it is made of, and everything it has said.
-struct World {
-    engine: FakeEngine,
-    store: Arc<MemoryStore>,
-    heard: Arc<Heard>,
-    temporary: tempfile::TempDir,
-    launcher: Launcher,
+pub(crate) struct World {
+    pub(crate) engine: FakeEngine,
+    pub(crate) store: Arc<MemoryStore>,
+    pub(crate) heard: Arc<Heard>,
+    pub(crate) temporary: tempfile::TempDir,
+    pub(crate) launcher: Arc<Launcher>,
 }
 
 #[derive(Default)]
-struct Heard {
+pub(crate) struct Heard {
     now: Mutex<IndexMap<String, InstanceView>>,
-    statuses: Mutex<Vec<String>>,
+    pub(crate) statuses: Mutex<Vec<String>>,
     images: Mutex<IndexMap<String, Image>>,
+    pub(crate) hooks: Mutex<IndexMap<String, HookView>>,
 }
 
 impl Observer for Heard {
+    fn hook_changed(&self, id: &str, hook: Option<&HookView>) {
+        match hook {
+            Some(hook) => drop(self.hooks.lock().insert(id.to_owned(), hook.clone())),
+            None => drop(self.hooks.lock().shift_remove(id)),
+        }
+    }
+
     fn build_changed(&self, _id: &str, _build: Option<&Build>) {}
     fn build_logged(&self, _build: &str, _lines: &[LogLine]) {}
 
@@ -57,7 +66,7 @@ impl Observer for Heard {
 }
 
 impl World {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         Self::with(FakeEngine::default(), Arc::default()).await
     }
 
@@ -70,7 +79,7 @@ impl World {
             observer: Arc::clone(&heard) as Arc<dyn Observer>,
         };
         let settings = settings(temporary.path());
-        let launcher = Launcher::start(parts, settings).await.unwrap();
+        let launcher = Arc::new(Launcher::start(parts, settings).await.unwrap());
         Self {
             engine,
             store,
@@ -81,7 +90,7 @@ impl World {
     }
 
     /// The same engine and store under a new launcher.
-    async fn restarted(self) -> Self {
+    pub(crate) async fn restarted(self) -> Self {
         self.launcher.shutdown().await;
         Self::with(self.engine, self.store).await
     }
@@ -90,7 +99,7 @@ impl World {
         (&*self.store as &dyn Store).all().await
     }
 
-    fn view(&self, id: &str) -> InstanceView {
+    pub(crate) fn view(&self, id: &str) -> InstanceView {
         self.heard.now.lock()[id].clone()
     }
 
@@ -99,7 +108,7 @@ impl World {
     }
 
     /// Waits until something is the case; events, not time, make it so.
-    async fn until(&self, what: &str, is_so: impl Fn(&Self) -> bool) {
+    pub(crate) async fn until(&self, what: &str, is_so: impl Fn(&Self) -> bool) {
         let wait = async {
             while !is_so(self) {
                 tokio::time::sleep(Duration::from_millis(1)).await;
@@ -135,16 +144,17 @@ fn settings(directory: &Path) -> Settings {
     }
 }
 
-fn options(image: &str, hostnames: &[&str]) -> LaunchOptions {
+pub(crate) fn options(image: &str, hostnames: &[&str]) -> LaunchOptions {
     LaunchOptions {
         image: ImageName::parse(image).unwrap(),
         env: Environment::new(),
         hostnames: hostnames.iter().map(|h| hostname(h)).collect(),
         host: None,
+        auto_deploy: false,
     }
 }
 
-fn hostname(text: &str) -> Hostname {
+pub(crate) fn hostname(text: &str) -> Hostname {
     Hostname::parse(text).unwrap()
 }
 

@@ -30,6 +30,8 @@ mod observation;
 pub mod plan;
 #[cfg(test)]
 mod plan_properties;
+#[cfg(test)]
+mod rebuild_tests;
 mod reconciler;
 pub mod registries;
 pub mod routing;
@@ -46,6 +48,7 @@ pub use build::{
 };
 pub use environment::Environment;
 pub use error::Error;
+pub use hooks::{Hook, HookView};
 pub use hostname::Hostname;
 pub use image::{Image, ImageStatus};
 pub use image_name::ImageName;

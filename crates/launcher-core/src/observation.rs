@@ -21,6 +21,7 @@ pub(crate) fn enter(view: &mut InstanceView, containers: &[Container]) {
     view.observed = Observed {
         status,
         container_id: container.map(|c| c.id.clone()),
+        image_id: container.map(|c| c.image_id.clone()),
         run,
         port: running.and_then(|c| c.host_port),
         ..view.observed.clone()
@@ -75,6 +76,8 @@ mod tests {
         Container {
             id: "c".into(),
             instance: "i".into(),
+            image_id: String::new(),
+            generation: 0,
             state: ContainerState::Running,
             started_at: Some(at(started)),
             finished_at: None,

@@ -23,8 +23,10 @@ pub const STABLE_AFTER: Duration = Duration::from_secs(10 * 60);
 /// every step can be.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Memory {
-    /// When the container's program was asked to end.
-    pub asked_to_end: Option<Instant>,
+    /// The container whose program was asked to end, and when.
+    pub asked_to_end: Option<(String, Instant)>,
+    /// The run of a new container of which was told that it ended before it could replace the old.
+    pub told: Option<Run>,
     /// The newest run that was seen to have ended, and when that was first seen.
     pub ended: Option<(Run, Instant)>,
     /// Restarts after exits that nobody asked for, since the program was last stable.
@@ -39,7 +41,7 @@ impl Memory {
     /// A new wish starts with a clean slate: earlier failures no longer delay it. What was asked of
     /// the program stays asked.
     pub fn notice_wish(&mut self) {
-        let (asked_to_end, ended) = (self.asked_to_end, self.ended.take());
+        let (asked_to_end, ended) = (self.asked_to_end.take(), self.ended.take());
         *self = Self {
             asked_to_end,
             ended,
@@ -55,9 +57,10 @@ impl Memory {
         now: Instant,
     ) -> Option<&'a Container> {
         let container = current(containers);
-        if container.is_none_or(|c| !is_running(c)) {
-            self.asked_to_end = None;
-        }
+        self.asked_to_end.take_if(|(asked, _)| {
+            let runs = |c: &Container| c.id == *asked && is_running(c);
+            !containers.iter().any(runs)
+        });
         if container.is_some_and(was_stable) {
             self.restarts = 0;
         }
@@ -79,6 +82,9 @@ pub enum Next {
     /// All is as wanted, or must wait; look again when something happens, at the latest at this
     /// time.
     Wait(Option<Instant>),
+    /// A new container's program ended before the new container could replace the old one. Tell so;
+    /// after that it is started again.
+    Tell(Run),
     /// Nothing is left but the record: delete it.
     Forget,
 }
@@ -100,15 +106,31 @@ pub enum Step {
     Remove(String),
 }
 
-/// Decides. `has_image` matters only when there is no container.
+/// Decides. Containers of an earlier generation than this are to be replaced as soon as they are to
+/// run. `has_image` matters only when there is no container of the generation.
 #[must_use]
 pub fn plan(
     wanted: &Wanted,
+    generation: u64,
     containers: &[Container],
     has_image: bool,
     memory: &Memory,
     now: Instant,
 ) -> Next {
+    let is_old = |c: &&Container| c.generation < generation;
+    let old = newest(containers.iter().filter(is_old));
+    if let (Wanted::Running { .. }, Some(old)) = (wanted, old) {
+        let new = newest(containers.iter().filter(|c| !is_old(c)));
+        let mut surplus = containers.iter().filter(|c| *c != old && Some(*c) != new);
+        return match (surplus.next(), new) {
+            (Some(surplus), _) => Next::Do(Step::Remove(surplus.id.clone())),
+            (None, Some(new)) => replace(old, new, memory, now),
+            (None, None) if old.state == ContainerState::Removing => {
+                Next::Do(Step::Remove(old.id.clone()))
+            }
+            (None, None) => make(has_image, memory, now),
+        };
+    }
     let current = current(containers);
     if let Some(surplus) = containers.iter().find(|c| Some(*c) != current) {
         return Next::Do(Step::Remove(surplus.id.clone()));
@@ -160,13 +182,31 @@ pub fn was_stable(container: &Container) -> bool {
 /// newest of those.
 #[must_use]
 pub fn current(containers: &[Container]) -> Option<&Container> {
-    containers
-        .iter()
-        .max_by_key(|c| (is_running(c), c.created_at, c.id.as_str()))
+    newest(containers.iter())
+}
+
+fn newest<'a>(containers: impl Iterator<Item = &'a Container>) -> Option<&'a Container> {
+    containers.max_by_key(|c| (is_running(c), c.created_at, c.id.as_str()))
 }
 
 fn is_running(container: &Container) -> bool {
     container.state == ContainerState::Running
+}
+
+/// The old container goes on until the new one runs, so that it is still there when that fails.
+fn replace(old: &Container, new: &Container, memory: &Memory, now: Instant) -> Next {
+    let told = |run: &Run| memory.told.as_ref() == Some(run);
+    match (new.state, new.run()) {
+        (ContainerState::Removing, _) => Next::Do(Step::Remove(new.id.clone())),
+        (ContainerState::Running, _) if is_running(old) => end(old, false, memory, now),
+        (ContainerState::Exited, Some(run)) if is_running(old) && !told(&run) => Next::Tell(run),
+        (ContainerState::Exited | ContainerState::Created, _)
+            if is_running(old) || new.state == ContainerState::Created =>
+        {
+            start_at(new, memory.not_before, now)
+        }
+        _ => Next::Do(Step::Remove(old.id.clone())),
+    }
 }
 
 fn make(has_image: bool, memory: &Memory, now: Instant) -> Next {
@@ -214,7 +254,9 @@ fn end(container: &Container, kill: bool, memory: &Memory, now: Instant) -> Next
     if kill {
         return Next::Do(Step::Kill(id));
     }
-    match memory.asked_to_end.map(|asked| asked + GRACE) {
+    let asked = memory.asked_to_end.as_ref();
+    let asked = asked.filter(|(asked, _)| *asked == id);
+    match asked.map(|(_, at)| *at + GRACE) {
         None => Next::Do(Step::AskToEnd(id)),
         Some(deadline) if deadline > now => Next::Wait(Some(deadline)),
         Some(_) => Next::Do(Step::Kill(id)),
@@ -239,6 +281,8 @@ mod tests {
         Container {
             id: "c".into(),
             instance: "i".into(),
+            image_id: String::new(),
+            generation: 0,
             state,
             started_at: (started > 0).then(|| at(started)),
             finished_at: (state == ContainerState::Exited).then(|| at(started + 1)),
@@ -258,14 +302,21 @@ mod tests {
     }
 
     fn next(wanted: &Wanted, containers: &[Container]) -> Next {
-        plan(wanted, containers, true, &Memory::default(), Instant::now())
+        plan(
+            wanted,
+            0,
+            containers,
+            true,
+            &Memory::default(),
+            Instant::now(),
+        )
     }
 
     #[test]
     fn a_new_instance_is_pulled_created_and_started() {
         let (wish, memory) = (wanted(None, false), Memory::default());
         assert_eq!(
-            plan(&wish, &[], false, &memory, Instant::now()),
+            plan(&wish, 0, &[], false, &memory, Instant::now()),
             Next::Do(Step::Pull)
         );
         assert_eq!(next(&wish, &[]), Next::Do(Step::Create));
@@ -289,11 +340,11 @@ mod tests {
         memory.notice(&ended, seen + Duration::from_secs(2));
         let due = seen + Duration::from_secs(8);
         assert_eq!(
-            plan(&wish, &ended, true, &memory, seen),
+            plan(&wish, 0, &ended, true, &memory, seen),
             Next::Wait(Some(due))
         );
         assert_eq!(
-            plan(&wish, &ended, true, &memory, due),
+            plan(&wish, 0, &ended, true, &memory, due),
             Next::Do(Step::Start("c".into()))
         );
     }
@@ -327,17 +378,24 @@ mod tests {
         let runs = [container(ContainerState::Running, 5)];
         let asked = Instant::now();
         let mut memory = Memory {
-            asked_to_end: Some(asked),
+            asked_to_end: Some(("c".into(), asked)),
             ..Memory::default()
         };
         memory.notice_wish();
-        let waits = plan(&wish, &runs, true, &memory, asked + Duration::from_secs(1));
+        let waits = plan(
+            &wish,
+            0,
+            &runs,
+            true,
+            &memory,
+            asked + Duration::from_secs(1),
+        );
         assert_eq!(
             waits,
             Next::Wait(Some(asked + GRACE)),
             "also through another wish to stop"
         );
-        let late = plan(&wish, &runs, true, &memory, asked + GRACE);
+        let late = plan(&wish, 0, &runs, true, &memory, asked + GRACE);
         assert_eq!(late, Next::Do(Step::Kill("c".into())));
         let kill = Wanted::Stopped { kill: true };
         assert_eq!(next(&kill, &runs), Next::Do(Step::Kill("c".into())));
@@ -363,6 +421,76 @@ mod tests {
         };
         let step = next(&wanted(None, false), &[newer, runs]);
         assert_eq!(step, Next::Do(Step::Remove("newer".into())));
+    }
+
+    fn renewed(containers: &[Container], memory: &Memory, now: Instant) -> Next {
+        plan(&wanted(run(5), false), 2, containers, true, memory, now)
+    }
+
+    #[test]
+    fn an_old_container_goes_on_until_the_new_one_runs() {
+        let (memory, now) = (Memory::default(), Instant::now());
+        let next = |containers: &[Container]| renewed(containers, &memory, now);
+        let old = container(ContainerState::Running, 5);
+        let new = |state, started| Container {
+            id: "new".into(),
+            generation: 2,
+            ..container(state, started)
+        };
+        let pull = plan(
+            &wanted(run(5), false),
+            2,
+            &[old.clone()],
+            false,
+            &memory,
+            now,
+        );
+        assert_eq!(pull, Next::Do(Step::Pull));
+        assert_eq!(next(&[old.clone()]), Next::Do(Step::Create));
+        let created = new(ContainerState::Created, 0);
+        assert_eq!(
+            next(&[old.clone(), created]),
+            Next::Do(Step::Start("new".into()))
+        );
+        let runs = new(ContainerState::Running, 6);
+        let both = [old, runs.clone()];
+        assert_eq!(next(&both), Next::Do(Step::AskToEnd("c".into())));
+        let ended = container(ContainerState::Exited, 5);
+        assert_eq!(
+            next(&[ended, runs.clone()]),
+            Next::Do(Step::Remove("c".into()))
+        );
+        assert_eq!(next(&[runs]), Next::Wait(None));
+    }
+
+    #[test]
+    fn a_new_container_that_ends_at_once_is_told_of_and_replaces_nothing() {
+        let now = Instant::now();
+        let old = container(ContainerState::Running, 5);
+        let new = Container {
+            id: "new".into(),
+            generation: 2,
+            ..container(ContainerState::Exited, 6)
+        };
+        let failed = new.run().unwrap();
+        let both = [old, new];
+        let mut memory = Memory::default();
+        assert_eq!(renewed(&both, &memory, now), Next::Tell(failed.clone()));
+        memory.told = Some(failed);
+        memory.not_before = Some(now + FIRST_BACKOFF);
+        assert_eq!(renewed(&both, &memory, now), Next::Wait(memory.not_before));
+        let later = renewed(&both, &memory, now + FIRST_BACKOFF);
+        assert_eq!(later, Next::Do(Step::Start("new".into())));
+    }
+
+    #[test]
+    fn a_stopped_instance_keeps_its_old_container_until_it_is_started() {
+        let old = container(ContainerState::Exited, 5);
+        let stopped = Wanted::Stopped { kill: false };
+        let memory = Memory::default();
+        let next = |wanted| plan(wanted, 2, &[old.clone()], true, &memory, Instant::now());
+        assert_eq!(next(&stopped), Next::Wait(None));
+        assert_eq!(next(&wanted(run(5), false)), Next::Do(Step::Create));
     }
 
     #[test]

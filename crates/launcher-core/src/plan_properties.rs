@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use crate::{
     Wanted,
     engine::{Container, ContainerState},
-    plan::{GRACE, LONGEST_BACKOFF, Memory, Next, Step, plan},
+    plan::{FIRST_BACKOFF, GRACE, LONGEST_BACKOFF, Memory, Next, Step, plan},
 };
 
 /// More steps than any way from one state to another takes.
@@ -23,6 +23,7 @@ const START: i64 = 1_000_000;
 #[derive(Debug)]
 struct World {
     wanted: Wanted,
+    generation: u64,
     containers: Vec<Container>,
     has_image: bool,
     /// Whether programs end when they are asked to.
@@ -40,6 +41,7 @@ impl World {
         self.memory.notice(&self.containers, self.now);
         match plan(
             &self.wanted,
+            self.generation,
             &self.containers,
             self.has_image,
             &self.memory,
@@ -54,33 +56,61 @@ impl World {
                 );
                 self.now = time;
             }
+            Next::Tell(run) => {
+                assert_ne!(self.memory.told.as_ref(), Some(&run), "once");
+                self.memory.told = Some(run);
+                self.memory.not_before = Some(self.now + FIRST_BACKOFF);
+            }
             Next::Do(step) => self.take(&step),
         }
         false
     }
 
     fn take(&mut self, step: &Step) {
+        self.keeps_what_runs(step);
         self.engine_clock -= 1;
         let now = Timestamp::from_second(self.engine_clock).unwrap();
         match step {
             Step::Pull => self.has_image = true,
             Step::Create => {
-                assert!(self.has_image && self.containers.is_empty());
-                self.containers
-                    .push(container("new", ContainerState::Created, None, None));
+                let fresh = |c: &Container| c.generation >= self.generation;
+                assert!(self.has_image && !self.containers.iter().any(fresh));
+                let id = format!("new{}", self.engine_clock);
+                self.containers.push(Container {
+                    generation: self.generation,
+                    ..container(&id, ContainerState::Created, None, None)
+                });
             }
             Step::Start(id) => {
                 let container = self.find(id);
                 container.state = ContainerState::Running;
                 container.started_at = Some(now);
             }
-            Step::AskToEnd(_) if !self.obedient => self.memory.asked_to_end = Some(self.now),
+            Step::AskToEnd(id) if !self.obedient => {
+                self.memory.asked_to_end = Some((id.clone(), self.now));
+            }
             Step::AskToEnd(id) | Step::Kill(id) => {
                 let container = self.find(id);
                 container.state = ContainerState::Exited;
                 container.finished_at = Some(now);
             }
             Step::Remove(id) => self.containers.retain(|c| c.id != *id),
+        }
+    }
+
+    /// What runs, and is to run, ends only for a restart, or when another one runs.
+    fn keeps_what_runs(&self, step: &Step) {
+        let (Step::AskToEnd(id) | Step::Kill(id) | Step::Remove(id)) = step else {
+            return;
+        };
+        let Wanted::Running { past, restart } = &self.wanted else {
+            return;
+        };
+        let runs = |c: &&Container| c.state == ContainerState::Running;
+        let mut running = self.containers.iter().filter(runs);
+        if let Some(ends) = running.clone().find(|c| c.id == *id) {
+            let restarts = *restart && ends.run() == *past;
+            assert!(restarts || running.any(|c| c.id != *id), "{step:?}");
         }
     }
 
@@ -101,7 +131,9 @@ impl World {
             Wanted::Stopped { .. } => running.next().is_none(),
             Wanted::Running { past, restart } => {
                 self.containers.len() == 1
-                    && running.next().is_some_and(|c| !restart || c.run() != *past)
+                    && running.next().is_some_and(|c| {
+                        c.generation >= self.generation && (!restart || c.run() != *past)
+                    })
             }
         }
     }
@@ -116,6 +148,8 @@ fn container(
     Container {
         id: id.into(),
         instance: "i".into(),
+        image_id: String::new(),
+        generation: 0,
         state,
         started_at: started,
         finished_at: finished,
@@ -138,10 +172,16 @@ fn any_container() -> impl Strategy<Value = Container> {
         Just(ContainerState::Exited),
         Just(ContainerState::Removing),
     ];
-    ("[a-c]", state, time(), time()).prop_map(|(id, state, a, b)| match state {
-        ContainerState::Created => container(&id, state, None, None),
-        ContainerState::Running => container(&id, state, Some(a), None),
-        _ => container(&id, state, Some(a), Some(b)),
+    ("[a-d]", state, time(), time(), 0..3_u64).prop_map(|(id, state, a, b, generation)| {
+        let container = match state {
+            ContainerState::Created => container(&id, state, None, None),
+            ContainerState::Running => container(&id, state, Some(a), None),
+            _ => container(&id, state, Some(a), Some(b)),
+        };
+        Container {
+            generation,
+            ..container
+        }
     })
 }
 
@@ -164,13 +204,21 @@ fn world() -> impl Strategy<Value = World> {
         0..50_u32,
         proptest::option::of(0..60_u64),
     );
-    (wanted(), containers, any::<bool>(), any::<bool>(), delays).prop_map(
-        |(wanted, mut containers, has_image, obedient, (asked_before, restarts, wait))| {
+    let wanted = (wanted(), 0..3_u64);
+    (wanted, containers, any::<bool>(), any::<bool>(), delays).prop_map(
+        |(
+            (wanted, generation),
+            mut containers,
+            has_image,
+            obedient,
+            (asked_before, restarts, wait),
+        )| {
             let now = Instant::now() + Duration::from_secs(3_600);
             let mut ids = HashSet::new();
             containers.retain(|c| ids.insert(c.id.clone()));
             let memory = Memory {
-                asked_to_end: asked_before.map(|s| now - Duration::from_secs(s)),
+                asked_to_end: asked_before.map(|s| ("a".into(), now - Duration::from_secs(s))),
+                told: None,
                 ended: None,
                 restarts,
                 failures: 0,
@@ -179,6 +227,7 @@ fn world() -> impl Strategy<Value = World> {
             let engine_clock = START - 5_000;
             World {
                 wanted,
+                generation,
                 containers,
                 has_image,
                 obedient,
@@ -196,13 +245,14 @@ proptest! {
     #[test]
     fn the_plan_ends_in_what_was_wanted(
         mut world in world(),
-        wishes in proptest::collection::vec((wanted(), 0..4_usize), 0..4),
+        wishes in proptest::collection::vec((wanted(), 0..2_u64, 0..4_usize), 0..4),
     ) {
-        for (wish, steps) in wishes {
+        for (wish, renewals, steps) in wishes {
             for _ in 0..steps {
                 world.go_on();
             }
             world.wanted = wish;
+            world.generation += renewals;
             world.memory.notice_wish();
         }
         let ended = (0..PLENTY).any(|_| world.go_on());

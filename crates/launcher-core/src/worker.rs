@@ -16,7 +16,8 @@ use crate::{
     Error, InstanceView, Status, Wanted,
     app_instance::Failure,
     engine::{
-        Container, ContainerSpec, Engine, EngineError, LABEL_INSTANCE, LABEL_OWNER, container_name,
+        Container, ContainerSpec, Engine, EngineError, LABEL_GENERATION, LABEL_INSTANCE,
+        LABEL_OWNER, container_name,
     },
     environment::Environment,
     images::Images,
@@ -98,8 +99,10 @@ impl Worker {
         let containers = engine
             .containers(&self.shared.launcher_id, Some(&self.id))
             .await?;
-        let must_make =
-            containers.is_empty() && matches!(view.record.wanted, Wanted::Running { .. });
+        let are_old = containers
+            .iter()
+            .all(|c| c.generation < view.record.generation);
+        let must_make = are_old && matches!(view.record.wanted, Wanted::Running { .. });
         let has_image = must_make && engine.image(&view.record.image.with_tag()).await?.is_some();
         Ok(Sight {
             containers,
@@ -121,6 +124,7 @@ impl Worker {
         let wanted = &view.record.wanted;
         match plan::plan(
             wanted,
+            view.record.generation,
             &sight.containers,
             sight.has_image,
             &self.memory,
@@ -132,6 +136,12 @@ impl Worker {
                     self.carried_out(view);
                 }
                 self.wait(until, now).await;
+            }
+            Next::Tell(run) => {
+                self.memory.told = Some(run);
+                let text = "the new container's program ended right after it was started";
+                let error = Error::NotCarriedOut(text.into());
+                self.failed(view, &error).await;
             }
             Next::Do(step) => match self.take(view, sight, &step).await {
                 Ok(()) => self.taken(view, sight, &step).await,
@@ -162,27 +172,29 @@ impl Worker {
     /// Remembers a step that succeeded.
     async fn taken(&mut self, view: &InstanceView, sight: &Sight, step: &Step) {
         match step {
-            Step::Start(_) => {
-                let crashed = sight.containers.first();
+            Step::Start(started) => {
+                let crashed = sight.containers.iter().find(|c| c.id == *started);
                 let unasked = crashed.is_some_and(|c| plan::ended_unasked(&view.record.wanted, c));
                 self.memory.restarts = if unasked {
                     self.memory.restarts.saturating_add(1)
                 } else {
                     0
                 };
-                self.memory.failures = 0;
                 self.memory.not_before = None;
-                self.started(view).await;
+                self.started(view, sight.containers.len() > 1).await;
             }
-            Step::AskToEnd(_) => self.memory.asked_to_end = Some(Instant::now()),
+            Step::AskToEnd(container) => {
+                self.memory.asked_to_end = Some((container.clone(), Instant::now()));
+            }
             Step::Kill(_) | Step::Remove(_) => drop(timeout(EFFECT, self.wake.notified()).await),
             Step::Pull | Step::Create => {}
         }
     }
 
     /// A program that ends right after its start was started all the same, so the wish counts as
-    /// carried out; but only after its port is known, so that who asked for it can use it.
-    async fn started(&mut self, view: &InstanceView) {
+    /// carried out; but only after its port is known, so that who asked for it can use it. One that
+    /// replaces another must go on until the other is gone.
+    async fn started(&mut self, view: &InstanceView, replaces: bool) {
         if let Ok(sight) = self.look(view).await {
             self.tell(&sight);
         }
@@ -193,10 +205,13 @@ impl Worker {
             .ok()
             .and_then(|view| view.observed.port);
         tracing::info!(instance = %self.id, image = %view.record.image, port, "started");
-        self.carried_out(view);
+        if !replaces {
+            self.carried_out(view);
+        }
     }
 
-    fn carried_out(&self, view: &InstanceView) {
+    fn carried_out(&mut self, view: &InstanceView) {
+        self.memory.failures = 0;
         self.shared.instances.observe(&self.id, |observed| {
             observed.carried_out = view.record.wish;
             observed.failure = None;
@@ -296,22 +311,26 @@ impl Worker {
         let mut env = Environment::from([("PORT".to_owned(), app_port.to_string())]);
         env.extend(record.env.clone());
         Ok(ContainerSpec {
-            name: container_name(&record.id),
+            name: container_name(&record.id, record.generation),
             image,
             env,
             labels: BTreeMap::from([
                 (LABEL_INSTANCE.to_owned(), record.id.clone()),
                 (LABEL_OWNER.to_owned(), self.shared.launcher_id.clone()),
+                (LABEL_GENERATION.to_owned(), record.generation.to_string()),
             ]),
             app_port,
             bind_ip: self.shared.bind_ip,
         })
     }
 
+    /// Shows what is being done, unless a container runs meanwhile.
     fn show(&self, status: Status) {
-        self.shared
-            .instances
-            .observe(&self.id, |observed| observed.status = status);
+        self.shared.instances.observe(&self.id, |observed| {
+            if observed.status != Status::Running {
+                observed.status = status;
+            }
+        });
     }
 }
 

@@ -21,6 +21,8 @@ impl Observer for Heard {
     fn instance_changed(&self, _id: &str, _view: Option<&InstanceView>) {}
     fn image_changed(&self, _id: &str, _image: Option<&Image>) {}
 
+    fn hook_changed(&self, _: &str, _: Option<&crate::HookView>) {}
+
     fn build_changed(&self, _id: &str, build: Option<&Build>) {
         let said = build.map_or("gone", |build| build.status.as_str());
         self.0.lock().push(said.to_owned());

@@ -8,8 +8,8 @@ use jiff::Timestamp;
 
 use super::{
     BuildOutput, BuildSpec, Container, ContainerSpec, ContainerState, DockerEngine, Engine,
-    EngineError, Event, ImageUser, LABEL_INSTANCE, LABEL_OWNER, ListedImage, Transfer,
-    TransferNews, fake::FakeEngine,
+    EngineError, Event, ImageUser, LABEL_GENERATION, LABEL_INSTANCE, LABEL_OWNER, ListedImage,
+    Transfer, TransferNews, container_name, fake::FakeEngine,
 };
 use crate::{Environment, ids::random_id};
 
@@ -84,11 +84,12 @@ pub(super) fn context(name: &str) -> Bytes {
 fn spec(owner: &str, image: &str) -> ContainerSpec {
     let instance = random_id();
     ContainerSpec {
-        name: format!("launcher-{instance}"),
+        name: container_name(&instance, 7),
         image: image.to_owned(),
         env: Environment::from([("A".to_owned(), "1".to_owned())]),
         labels: BTreeMap::from([
             (LABEL_INSTANCE.to_owned(), instance),
+            (LABEL_GENERATION.to_owned(), "7".to_owned()),
             (LABEL_OWNER.to_owned(), owner.to_owned()),
         ]),
         app_port: 8080,
@@ -103,6 +104,9 @@ async fn is_created_once(engine: &dyn Engine, spec: &ContainerSpec, owner: &str)
     let container = only(engine, owner).await;
     assert_eq!(container.id, id);
     assert_eq!(container.instance, spec.labels[LABEL_INSTANCE]);
+    assert_eq!(container.generation, 7);
+    let image = engine.image(&spec.image).await.unwrap().unwrap();
+    assert_eq!(container.image_id, image.id);
     assert_eq!(container.state, ContainerState::Created);
     assert_eq!((container.started_at, container.host_port), (None, None));
     id

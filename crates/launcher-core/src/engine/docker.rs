@@ -23,8 +23,9 @@ use tokio::sync::OnceCell;
 
 use super::{
     BuildSpec, Container, ContainerSpec, ContainerState, Ended, Engine, EngineError, EngineImage,
-    Event, LABEL_INSTANCE, LABEL_OWNER, LeftLayers, ListedImage, RegistryLogin, Transfer,
-    container_name, docker_build, docker_images, docker_inspect, docker_login, docker_transfer,
+    Event, LABEL_GENERATION, LABEL_INSTANCE, LABEL_OWNER, LeftLayers, ListedImage, RegistryLogin,
+    Transfer, container_name, docker_build, docker_images, docker_inspect, docker_login,
+    docker_transfer,
 };
 
 /// Where Docker listens by default.
@@ -333,15 +334,21 @@ pub(super) fn innermost(error: &dyn std::error::Error) -> String {
 /// and so do containers made from those; but not its name.
 pub(super) fn is_our_make(summary: &ContainerSummary) -> bool {
     let labels = summary.labels.as_ref();
-    let expected = labels
-        .and_then(|labels| labels.get(LABEL_INSTANCE))
-        .map(|id| container_name(id));
+    let expected = labels.and_then(|labels| {
+        let instance = labels.get(LABEL_INSTANCE)?;
+        Some(container_name(instance, generation(labels)))
+    });
     let names = summary.names.iter().flatten();
     expected.is_some_and(|expected| {
         names
             .map(|n| n.trim_start_matches('/'))
             .any(|n| n == expected)
     })
+}
+
+fn generation(labels: &HashMap<String, String>) -> u64 {
+    let label = labels.get(LABEL_GENERATION);
+    label.and_then(|text| text.parse().ok()).unwrap_or(0)
 }
 
 fn create_body(spec: &ContainerSpec) -> ContainerCreateBody {
@@ -385,6 +392,7 @@ fn host_config(spec: &ContainerSpec, port: String) -> HostConfig {
 
 fn container(answer: ContainerInspectResponse) -> Container {
     let config = answer.config.unwrap_or_default();
+    let mut labels = config.labels.unwrap_or_default();
     let state = answer.state.unwrap_or_default();
     let ports = answer
         .network_settings
@@ -393,11 +401,9 @@ fn container(answer: ContainerInspectResponse) -> Container {
     let running = state.running.unwrap_or(false);
     Container {
         id: answer.id.unwrap_or_default(),
-        instance: config
-            .labels
-            .unwrap_or_default()
-            .remove(LABEL_INSTANCE)
-            .unwrap_or_default(),
+        generation: generation(&labels),
+        instance: labels.remove(LABEL_INSTANCE).unwrap_or_default(),
+        image_id: answer.image.unwrap_or_default(),
         state: container_state(running, state.status),
         started_at: time(state.started_at.as_deref()),
         finished_at: time(state.finished_at.as_deref()),

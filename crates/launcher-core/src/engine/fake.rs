@@ -15,8 +15,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     BuildSpec, Container, ContainerSpec, ContainerState, Engine, EngineError, EngineImage, Event,
-    ImageUser, LABEL_INSTANCE, LABEL_OWNER, LayerState, LeftLayers, ListedImage, RegistryLogin,
-    Transfer, TransferNews, TransferOutput,
+    ImageUser, LABEL_GENERATION, LABEL_INSTANCE, LABEL_OWNER, LayerState, LeftLayers, ListedImage,
+    RegistryLogin, Transfer, TransferNews, TransferOutput,
 };
 use crate::ids::random_id;
 
@@ -42,6 +42,7 @@ struct State {
     stalled: Option<CancellationToken>,
     /// What all registries have, by name.
     registry: BTreeMap<String, EngineImage>,
+    feeble: bool,
     calls: Vec<String>,
     next_port: u16,
     lost: CancellationToken,
@@ -86,6 +87,7 @@ impl Default for FakeEngine {
             stubborn: false,
             stalled: None,
             registry: BTreeMap::from([(PULLABLE.to_owned(), pullable())]),
+            feeble: false,
             calls: Vec::new(),
             next_port: 30_000,
             lost: CancellationToken::new(),
@@ -135,6 +137,24 @@ impl FakeEngine {
         if let Some(stalled) = self.state.lock().stalled.take() {
             stalled.cancel();
         }
+    }
+
+    /// From now on, programs end as soon as they have been started.
+    pub(crate) fn be_feeble(&self) {
+        self.state.lock().feeble = true;
+    }
+
+    /// Somebody pushes another image of this name.
+    pub(crate) fn publish(&self, name: &str) {
+        self.state.lock().registry.insert(name.to_owned(), image());
+    }
+
+    /// Another image gets this name, as by a build.
+    pub(crate) fn rename(&self, name: &str) -> String {
+        let newer = image();
+        let id = newer.id.clone();
+        self.state.lock().name(name, newer);
+        id
     }
 
     /// The names of all calls that changed something, with what they were about.
@@ -269,7 +289,7 @@ impl Engine for FakeEngine {
             )));
         }
         let made = Made {
-            container: created(spec),
+            container: created(spec, &image),
             image,
             owner: spec.labels.get(LABEL_OWNER).cloned().unwrap_or_default(),
             name: spec.name.clone(),
@@ -288,6 +308,9 @@ impl Engine for FakeEngine {
             state.next_port
         };
         let started = self.change(container, |container| start(container, port));
+        if self.state.lock().feeble {
+            self.change(container, end);
+        }
         if started {
             Ok(())
         } else {
@@ -478,10 +501,13 @@ fn listed_image(image: &EngineImage, users: Vec<ImageUser>) -> ListedImage {
     }
 }
 
-fn created(spec: &ContainerSpec) -> Container {
+fn created(spec: &ContainerSpec, image: &str) -> Container {
+    let generation = spec.labels.get(LABEL_GENERATION);
     Container {
         id: random_id(),
         instance: spec.labels.get(LABEL_INSTANCE).cloned().unwrap_or_default(),
+        image_id: image.to_owned(),
+        generation: generation.and_then(|text| text.parse().ok()).unwrap_or(0),
         state: ContainerState::Created,
         started_at: None,
         finished_at: None,

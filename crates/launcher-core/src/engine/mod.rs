@@ -36,10 +36,16 @@ pub const LABEL_INSTANCE: &str = "launcher.instance";
 /// Label with the id of the launcher (of its store) that made a container.
 pub const LABEL_OWNER: &str = "launcher.owner";
 
-/// The name of an instance's container.
+/// Label with the number of the wish for a new container that a container was made for.
+pub const LABEL_GENERATION: &str = "launcher.generation";
+
+/// The name of an instance's container. Of two generations there can be one each at the same time.
 #[must_use]
-pub fn container_name(instance: &str) -> String {
-    format!("launcher-{instance}")
+pub fn container_name(instance: &str, generation: u64) -> String {
+    match generation {
+        0 => format!("launcher-{instance}"),
+        _ => format!("launcher-{instance}-{generation}"),
+    }
 }
 
 /// Runs containers and keeps images.
@@ -118,6 +124,10 @@ pub struct Container {
     pub id: String,
     /// The instance that its label names.
     pub instance: String,
+    /// Content id (`sha256:…`) of the image that it was made from.
+    pub image_id: String,
+    /// The wish that its label names; 0 without one.
+    pub generation: u64,
     /// What it does.
     pub state: ContainerState,
     /// When it was last started, if ever.

@@ -14,6 +14,13 @@ impl Images {
         self.join_pull(name)?.outcome().await
     }
 
+    /// Pulls an image that has just changed in its registry: a pull that is under way may have begun
+    /// before that, and is waited for.
+    pub(crate) async fn pull_newest(&self, name: &ImageName) -> Result<(), Error> {
+        self.transfers.ended(BuildKind::Pull, name).await;
+        self.pull(name).await
+    }
+
     /// Begins to pull an image, or joins its pull, and returns the id of its document. It goes on
     /// until it is cancelled.
     pub(crate) fn begin_pull(&self, name: &ImageName) -> Result<String, Error> {

@@ -59,6 +59,18 @@ impl Drop for Place {
 }
 
 impl Transfers {
+    /// Waits for the end of a transfer, if it is under way, however it ends.
+    pub(super) async fn ended(&self, kind: BuildKind, name: &ImageName) {
+        let state = {
+            let map = self.0.lock();
+            let known = map.get(&(kind, name.canonical()));
+            known.map(|known| known.state.subscribe())
+        };
+        if let Some(state) = state {
+            drop(outcome(state).await);
+        }
+    }
+
     /// Joins a transfer that goes on, or begins one in a task of its own.
     pub(super) fn join_or_begin<F>(
         &self,

@@ -45,6 +45,8 @@ pub(crate) fn sample_instance(id: &str, minute: i64) -> AppInstance {
             restart: true,
         },
         wish: 9_007_199_254_740_993,
+        generation: 9_007_199_254_740_993,
+        auto_deploy: true,
     }
 }
 
