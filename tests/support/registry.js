@@ -10,13 +10,15 @@ import { freePort } from './ports.js';
 import { until } from './until.js';
 
 export class Registry {
-  static async start() {
+  /** Starts one; it tells of pushes at `hook`, if one is given. */
+  static async start({ hook } = {}) {
     const [folder, port] = [await mkdtemp(join(tmpdir(), 'meteor-launcher-registry-')), await freePort()];
     const config = join(folder, 'config.yml');
     await writeFile(config, `version: 0.1
 log: {level: error}
 storage: {filesystem: {rootdirectory: ${join(folder, 'images')}}, delete: {enabled: true}}
 http: {addr: '127.0.0.1:${port}'}
+notifications: {endpoints: [${hook ? `{name: hook, url: '${hook}', timeout: 5s, threshold: 3, backoff: 1s}` : ''}]}
 `);
     const server = spawn('docker-registry', ['serve', config], { stdio: ['ignore', 'ignore', 'inherit'] });
     const registry = new Registry(folder, port, server);

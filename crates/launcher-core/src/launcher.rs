@@ -207,7 +207,9 @@ impl Launcher {
     /// that instances have are pulled, and containers replaced where that is wanted, in the
     /// background.
     pub fn pushed(&self, hook: &str, images: &[ImageName]) {
-        self.hooks.note_push(hook, images);
+        if !images.is_empty() {
+            self.hooks.note_push(hook, images);
+        }
         for image in images {
             self.deployments.pushed(image);
         }

@@ -19,12 +19,17 @@ pub const LONGEST_BACKOFF: Duration = Duration::from_secs(60);
 /// A program that ran for so long before it ended starts over with the first backoff.
 pub const STABLE_AFTER: Duration = Duration::from_secs(10 * 60);
 
+/// A new container has to run for so long before the old one is ended for it.
+pub const SETTLING: Duration = Duration::from_secs(3);
+
 /// What the worker remembers between two looks. All of it may be lost: then steps are repeated, and
 /// every step can be.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Memory {
     /// The container whose program was asked to end, and when.
     pub asked_to_end: Option<(String, Instant)>,
+    /// The newest run that was seen to go on, and since when.
+    pub runs: Option<(Run, Instant)>,
     /// The run of a new container of which was told that it ended before it could replace the old.
     pub told: Option<Run>,
     /// The newest run that was seen to have ended, and when that was first seen.
@@ -42,9 +47,11 @@ impl Memory {
     /// the program stays asked.
     pub fn notice_wish(&mut self) {
         let (asked_to_end, ended) = (self.asked_to_end.take(), self.ended.take());
+        let runs = self.runs.take();
         *self = Self {
             asked_to_end,
             ended,
+            runs,
             ..Self::default()
         };
     }
@@ -61,6 +68,7 @@ impl Memory {
             let runs = |c: &Container| c.id == *asked && is_running(c);
             !containers.iter().any(runs)
         });
+        self.notice_newest_run(containers, now);
         if container.is_some_and(was_stable) {
             self.restarts = 0;
         }
@@ -71,6 +79,19 @@ impl Memory {
         }
         self.ended = Some((run, now));
         Some(ended)
+    }
+
+    fn notice_newest_run(&mut self, containers: &[Container], now: Instant) {
+        let newest = containers.iter().max_by_key(|c| c.generation);
+        let run = newest.filter(|c| is_running(c)).and_then(Container::run);
+        if run.as_ref() != self.runs.as_ref().map(|(run, _)| run) {
+            self.runs = run.map(|run| (run, now));
+        }
+    }
+
+    fn was_asked(&self, container: &Container) -> bool {
+        let asked = self.asked_to_end.as_ref();
+        asked.is_some_and(|(asked, _)| *asked == container.id)
     }
 }
 
@@ -185,6 +206,22 @@ pub fn current(containers: &[Container]) -> Option<&Container> {
     newest(containers.iter())
 }
 
+/// The container that requests go to: an old one until it is asked to end.
+#[must_use]
+pub fn serving<'a>(
+    generation: u64,
+    containers: &'a [Container],
+    memory: &Memory,
+) -> Option<&'a Container> {
+    let running = || {
+        let goes_on = |c: &&Container| is_running(c) && !memory.was_asked(c);
+        containers.iter().filter(goes_on)
+    };
+    newest(running().filter(|c| c.generation < generation))
+        .or_else(|| newest(running()))
+        .or_else(|| current(containers))
+}
+
 fn newest<'a>(containers: impl Iterator<Item = &'a Container>) -> Option<&'a Container> {
     containers.max_by_key(|c| (is_running(c), c.created_at, c.id.as_str()))
 }
@@ -198,7 +235,16 @@ fn replace(old: &Container, new: &Container, memory: &Memory, now: Instant) -> N
     let told = |run: &Run| memory.told.as_ref() == Some(run);
     match (new.state, new.run()) {
         (ContainerState::Removing, _) => Next::Do(Step::Remove(new.id.clone())),
-        (ContainerState::Running, _) if is_running(old) => end(old, false, memory, now),
+        (ContainerState::Running, _) if is_running(old) => {
+            let runs = memory
+                .runs
+                .as_ref()
+                .filter(|(run, _)| new.run().as_ref() == Some(run));
+            match runs.map_or(now, |(_, since)| *since) + SETTLING {
+                settled if settled > now && !memory.was_asked(old) => Next::Wait(Some(settled)),
+                _ => end(old, false, memory, now),
+            }
+        }
         (ContainerState::Exited, Some(run)) if is_running(old) && !told(&run) => Next::Tell(run),
         (ContainerState::Exited | ContainerState::Created, _)
             if is_running(old) || new.state == ContainerState::Created =>
@@ -255,7 +301,7 @@ fn end(container: &Container, kill: bool, memory: &Memory, now: Instant) -> Next
         return Next::Do(Step::Kill(id));
     }
     let asked = memory.asked_to_end.as_ref();
-    let asked = asked.filter(|(asked, _)| *asked == id);
+    let asked = asked.filter(|_| memory.was_asked(container));
     match asked.map(|(_, at)| *at + GRACE) {
         None => Next::Do(Step::AskToEnd(id)),
         Some(deadline) if deadline > now => Next::Wait(Some(deadline)),
@@ -429,8 +475,8 @@ mod tests {
 
     #[test]
     fn an_old_container_goes_on_until_the_new_one_runs() {
-        let (memory, now) = (Memory::default(), Instant::now());
-        let next = |containers: &[Container]| renewed(containers, &memory, now);
+        let (mut memory, now) = (Memory::default(), Instant::now());
+        let next = |containers: &[Container]| renewed(containers, &Memory::default(), now);
         let old = container(ContainerState::Running, 5);
         let new = |state, started| Container {
             id: "new".into(),
@@ -440,13 +486,13 @@ mod tests {
         let pull = plan(
             &wanted(run(5), false),
             2,
-            &[old.clone()],
+            std::slice::from_ref(&old),
             false,
             &memory,
             now,
         );
         assert_eq!(pull, Next::Do(Step::Pull));
-        assert_eq!(next(&[old.clone()]), Next::Do(Step::Create));
+        assert_eq!(next(std::slice::from_ref(&old)), Next::Do(Step::Create));
         let created = new(ContainerState::Created, 0);
         assert_eq!(
             next(&[old.clone(), created]),
@@ -454,7 +500,14 @@ mod tests {
         );
         let runs = new(ContainerState::Running, 6);
         let both = [old, runs.clone()];
-        assert_eq!(next(&both), Next::Do(Step::AskToEnd("c".into())));
+        memory.notice(&both, now);
+        let settled = now + SETTLING;
+        assert_eq!(renewed(&both, &memory, now), Next::Wait(Some(settled)));
+        assert_eq!(serving(2, &both, &memory).unwrap().id, "c");
+        let ask = Next::Do(Step::AskToEnd("c".into()));
+        assert_eq!(renewed(&both, &memory, settled), ask);
+        memory.asked_to_end = Some(("c".into(), settled));
+        assert_eq!(serving(2, &both, &memory).unwrap().id, "new");
         let ended = container(ContainerState::Exited, 5);
         assert_eq!(
             next(&[ended, runs.clone()]),
@@ -488,7 +541,16 @@ mod tests {
         let old = container(ContainerState::Exited, 5);
         let stopped = Wanted::Stopped { kill: false };
         let memory = Memory::default();
-        let next = |wanted| plan(wanted, 2, &[old.clone()], true, &memory, Instant::now());
+        let next = |wanted| {
+            plan(
+                wanted,
+                2,
+                std::slice::from_ref(&old),
+                true,
+                &memory,
+                Instant::now(),
+            )
+        };
         assert_eq!(next(&stopped), Next::Wait(None));
         assert_eq!(next(&wanted(run(5), false)), Next::Do(Step::Create));
     }

@@ -220,6 +220,7 @@ fn world() -> impl Strategy<Value = World> {
                 asked_to_end: asked_before.map(|s| ("a".into(), now - Duration::from_secs(s))),
                 told: None,
                 ended: None,
+                runs: None,
                 restarts,
                 failures: 0,
                 not_before: wait.map(|s| now + Duration::from_secs(s)),

@@ -174,6 +174,7 @@ async fn a_push_pulls_and_replaces_where_that_is_wanted() {
     assert_eq!(world.launcher.hooks().find(&secret), Some(hook.clone()));
 
     let pushed = name("docker.io/library/pullable:latest");
+    world.engine.publish("pullable:latest");
     world.launcher.pushed(&hook, &[pushed]);
     world
         .until("it has the new image", |w| {
@@ -184,6 +185,17 @@ async fn a_push_pulls_and_replaces_where_that_is_wanted() {
     assert_eq!(world.view(&id).record.hostnames, [hostname("a.test")]);
     assert_eq!(world.view(&untouched).observed.image_id, before.image_id);
     assert!(world.heard.hooks.lock()[&hook].last_push_at.is_some());
+}
+
+#[tokio::test]
+async fn a_push_of_what_runs_already_replaces_nothing() {
+    let world = World::new().await;
+    world.launched("pullable", true).await;
+    let old = only(&world);
+    world.launcher.pushed("hook", &[name("pullable")]);
+    world.until("it is pulled", |w| w.count("pull") == 2).await;
+    world.launcher.shutdown().await;
+    assert_eq!(only(&world), old);
 }
 
 #[tokio::test]
@@ -234,6 +246,7 @@ async fn a_stopped_instance_gets_its_new_container_when_it_is_started() {
     let id = world.launched("pullable", true).await;
     world.launcher.stop_instance(&id).await.unwrap();
     let old = only(&world);
+    world.engine.publish("pullable:latest");
     world.launcher.pushed("hook", &[name("pullable")]);
     world
         .until("it is to be renewed", |w| w.view(&id).record.generation > 0)

@@ -77,7 +77,7 @@ impl Worker {
             self.notice_wish(&view);
             match self.look(&view).await {
                 Ok(sight) => {
-                    self.tell(&sight);
+                    self.tell(&view, &sight);
                     if self.act(&view, &sight).await {
                         return;
                     }
@@ -111,11 +111,13 @@ impl Worker {
     }
 
     /// Enters what was seen, before anything is done about it.
-    fn tell(&mut self, sight: &Sight) {
+    fn tell(&mut self, view: &InstanceView, sight: &Sight) {
         if let Some(container) = self.memory.notice(&sight.containers, Instant::now()) {
             tracing::info!(instance = %self.id, exit_code = container.exit_code, "ended");
         }
-        self.shared.instances.see(&self.id, &sight.containers);
+        let serving = plan::serving(view.record.generation, &sight.containers, &self.memory);
+        let instances = &self.shared.instances;
+        instances.see(&self.id, serving.map_or(&[], std::slice::from_ref));
     }
 
     /// Takes the next step or waits; true when the instance is gone.
@@ -138,9 +140,15 @@ impl Worker {
                 self.wait(until, now).await;
             }
             Next::Tell(run) => {
+                let ended = sight
+                    .containers
+                    .iter()
+                    .find(|c| c.run().as_ref() == Some(&run));
+                let code = ended.and_then(|c| c.exit_code).unwrap_or_default();
+                let error = Error::NotCarriedOut(format!(
+                    "the new container's program ended right after it was started (exit code {code})"
+                ));
                 self.memory.told = Some(run);
-                let text = "the new container's program ended right after it was started";
-                let error = Error::NotCarriedOut(text.into());
                 self.failed(view, &error).await;
             }
             Next::Do(step) => match self.take(view, sight, &step).await {
@@ -161,7 +169,14 @@ impl Worker {
             Step::Kill(container) => engine.signal(container, "SIGKILL").await?,
             Step::Remove(container) => engine.remove(container).await?,
             Step::AskToEnd(container) => {
-                let found = sight.containers.iter().find(|c| c.id == *container);
+                let (found, others): (Vec<_>, Vec<_>) =
+                    sight.containers.iter().partition(|c| c.id == *container);
+                if let [new] = others[..] {
+                    // Before the old one ends, so that no request finds nothing.
+                    let instances = &self.shared.instances;
+                    instances.see(&self.id, std::slice::from_ref(new));
+                }
+                let found = found.first();
                 let signal = found.map_or("SIGTERM", |c| c.stop_signal.as_str());
                 engine.signal(container, signal).await?;
             }
@@ -196,7 +211,7 @@ impl Worker {
     /// replaces another must go on until the other is gone.
     async fn started(&mut self, view: &InstanceView, replaces: bool) {
         if let Ok(sight) = self.look(view).await {
-            self.tell(&sight);
+            self.tell(view, &sight);
         }
         let port = self
             .shared

@@ -24,7 +24,7 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{api::Api, origin, uploads};
+use crate::{api::Api, hooks, origin, uploads};
 
 /// What a browser's console shows of a page that may not connect.
 const FOREIGN_PAGE: &str = "Web pages of other sites may not connect to the launcher.\n";
@@ -57,6 +57,7 @@ pub(crate) async fn serve(
     let router = Router::new()
         .route("/", get(welcome))
         .route("/health", get(health))
+        .route("/hooks/{secret}", any(hooks::receive))
         .route("/uploads", any(uploads::all))
         .route("/uploads/", any(uploads::all))
         .route("/uploads/{secret}", any(uploads::one))
@@ -129,8 +130,13 @@ async fn ddp(
     }
     match control.api.server().handle(request, peer).await {
         Ok(response) => response.map(Body::new),
-        Err(_other) => StatusCode::NOT_FOUND.into_response(),
+        Err(_other) => nothing(),
     }
+}
+
+/// What is said where there is nothing.
+pub(crate) fn nothing() -> Response {
+    StatusCode::NOT_FOUND.into_response()
 }
 
 /// What a page of another site is told.

@@ -4,6 +4,7 @@
 mod api;
 mod cmd;
 mod config;
+mod hooks;
 mod http;
 mod observer;
 mod origin;

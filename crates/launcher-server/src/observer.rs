@@ -1,7 +1,7 @@
 //! Hands each change on: to the routes first, so that whoever reads that an instance runs can reach
 //! it, then to the published documents.
 
-use launcher_core::{Build, Image, InstanceView, LogLine, Observer, Registry};
+use launcher_core::{Build, HookView, Image, InstanceView, LogLine, Observer, Registry};
 
 use crate::{api::Documents, routes::Routes};
 
@@ -18,6 +18,10 @@ impl Observer for Observers {
 
     fn image_changed(&self, id: &str, image: Option<&Image>) {
         self.documents.image_changed(id, image);
+    }
+
+    fn hook_changed(&self, id: &str, hook: Option<&HookView>) {
+        self.documents.hook_changed(id, hook);
     }
 
     fn build_changed(&self, id: &str, build: Option<&Build>) {

@@ -105,9 +105,11 @@ impl FakeEngine {
         self.state.lock().failing.insert(call);
     }
 
-    /// All calls succeed again.
+    /// All calls succeed again, and programs go on.
     pub(crate) fn heal(&self) {
-        self.state.lock().failing.clear();
+        let mut state = self.state.lock();
+        state.failing.clear();
+        state.feeble = false;
     }
 
     /// From now on, programs end only when they are killed.

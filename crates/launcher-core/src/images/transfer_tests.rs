@@ -25,6 +25,7 @@ impl Observer for Heard {
     fn image_changed(&self, _id: &str, _image: Option<&Image>) {}
     fn build_logged(&self, _build: &str, _lines: &[LogLine]) {}
 
+    fn hook_changed(&self, _: &str, _: Option<&crate::HookView>) {}
     fn build_changed(&self, _id: &str, build: Option<&Build>) {
         self.builds.lock().extend(build.cloned());
         self.changed.notify_one();

@@ -15,6 +15,7 @@ struct Heard(Mutex<Vec<Option<Registry>>>);
 impl Observer for Heard {
     fn instance_changed(&self, _id: &str, _view: Option<&InstanceView>) {}
     fn image_changed(&self, _id: &str, _image: Option<&Image>) {}
+    fn hook_changed(&self, _: &str, _: Option<&crate::HookView>) {}
     fn build_changed(&self, _id: &str, _build: Option<&Build>) {}
     fn build_logged(&self, _build: &str, _lines: &[LogLine]) {}
 

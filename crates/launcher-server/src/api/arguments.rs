@@ -112,6 +112,12 @@ impl Arguments {
         })
     }
 
+    /// `true` or `false`.
+    pub(super) fn boolean(&self, index: usize, name: &str) -> Result<bool, Error> {
+        let value = self.0.get(index).and_then(Value::as_bool);
+        value.ok_or_else(|| must(index, name, "true or false"))
+    }
+
     pub(super) fn hostname(&self, index: usize) -> Result<Hostname, Error> {
         let text = self.text(
             index,

@@ -32,6 +32,7 @@ pub(super) fn parse(options: &Value) -> Result<LaunchOptions, Error> {
         env: environment(&options)?,
         hostnames: hostnames(&options)?,
         host: host(&options)?,
+        auto_deploy: auto_deploy(&options)?,
     })
 }
 
@@ -73,6 +74,14 @@ fn host(options: &Options<'_>) -> Result<Option<String>, Error> {
         Ok(Some(text.to_owned()))
     } else {
         Err(must("host", what))
+    }
+}
+
+fn auto_deploy(options: &Options<'_>) -> Result<bool, Error> {
+    match options.get("autoDeploy").map(Value::as_bool) {
+        None => Ok(false),
+        Some(Some(auto_deploy)) => Ok(auto_deploy),
+        Some(None) => Err(bad_request("The autoDeploy option must be true or false.")),
     }
 }
 
@@ -257,6 +266,7 @@ mod tests {
     fn hostile_options_are_refused() {
         for (extra, named) in [
             (r#", "env": []"#, "env option"),
+            (r#", "autoDeploy": "yes""#, "autoDeploy option"),
             (r#", "env": {"": "x"}"#, "name of each environment variable"),
             (
                 r#", "env": {"A=B": "x"}"#,

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     arguments::{Archive, Arguments},
     errors::{failed, from_core},
-    launch_options,
+    hooks, launch_options,
     reached::address,
     registries, uploads, wire,
 };
@@ -51,6 +51,11 @@ pub(super) fn register(
         .add("image/push", registries::push)
         .add("registry/add", registries::add)
         .add("registry/remove", registries::remove)
+        .add("hook/create", hooks::create)
+        .add("hook/remove", hooks::remove)
+        .add("rebuildAppInstance", hooks::rebuild)
+        .add("ai/rebuild", hooks::rebuild)
+        .add("setAutoDeploy", hooks::set_auto_deploy)
         .builder
 }
 
@@ -209,6 +214,6 @@ async fn remove_hostname(launcher: Arc<Launcher>, arguments: Arguments) -> Resul
     done(launcher.remove_hostname(id, &hostname).await)
 }
 
-fn done(outcome: Result<(), launcher_core::Error>) -> Result<bool, Error> {
+pub(super) fn done(outcome: Result<(), launcher_core::Error>) -> Result<bool, Error> {
     outcome.map(|()| true).map_err(|e| from_core(&e))
 }

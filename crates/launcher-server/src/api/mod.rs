@@ -3,6 +3,7 @@
 mod arguments;
 mod builds;
 mod errors;
+mod hooks;
 mod launch_options;
 mod methods;
 mod publications;

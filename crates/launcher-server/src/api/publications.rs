@@ -8,11 +8,14 @@ use ddp_server::{
     fields,
     live::{Collection, Writer, collection},
 };
-use launcher_core::{Build, Image, InstanceView, Launcher, LogLine, Registry, environment};
+use launcher_core::{
+    Build, HookView, Image, InstanceView, Launcher, LogLine, Registry, environment,
+};
 
 use super::{
     builds,
     builds::{BuildDocuments, BuildPublications},
+    hooks,
     launch_options::to_fields,
     registries,
     registries::RegistryDocuments,
@@ -22,6 +25,7 @@ use super::{
 pub(crate) struct Documents {
     app_instances: Writer,
     docker_images: Writer,
+    hooks: Writer,
     builds: BuildDocuments,
     registries: RegistryDocuments,
 }
@@ -30,6 +34,7 @@ pub(crate) struct Documents {
 pub(crate) struct Publications {
     app_instances: Collection,
     docker_images: Collection,
+    hooks: Collection,
     builds: BuildPublications,
     registries: Collection,
 }
@@ -38,17 +43,20 @@ pub(crate) struct Publications {
 pub(crate) fn collections() -> (Documents, Publications) {
     let (instances, instances_view) = collection("AppInstances");
     let (images, images_view) = collection("DockerImages");
+    let (hooks, hooks_view) = collection("Hooks");
     let (builds, builds_view) = builds::collections();
     let (registries, registries_view) = registries::collections();
     let documents = Documents {
         app_instances: instances,
         docker_images: images,
+        hooks,
         builds,
         registries,
     };
     let publications = Publications {
         app_instances: instances_view,
         docker_images: images_view,
+        hooks: hooks_view,
         builds: builds_view,
         registries: registries_view,
     };
@@ -64,12 +72,14 @@ pub(super) fn register(
     let Publications {
         app_instances,
         docker_images,
+        hooks,
         builds,
         registries,
     } = publications;
     let builder = publish_all(builder, "appInstances", app_instances);
     let builder = publish_all(builder, "dockerImages", docker_images);
     let builder = registries::register(builder, registries);
+    let builder = publish_all(builder, "hooks", hooks);
     builds::register(builder, builds, launcher)
 }
 
@@ -92,6 +102,13 @@ impl Documents {
         match image {
             Some(image) => self.docker_images.set(id, docker_image(image)),
             None => drop(self.docker_images.remove(id)),
+        }
+    }
+
+    pub(crate) fn hook_changed(&self, id: &str, hook: Option<&HookView>) {
+        match hook {
+            Some(hook) => self.hooks.set(id, hooks::fields_of(hook)),
+            None => drop(self.hooks.remove(id)),
         }
     }
 
@@ -128,6 +145,8 @@ fn app_instance(view: &InstanceView) -> Fields {
         "status": observed.status.as_str(),
         "hostnames": Value::Array(hostnames),
         "env": to_fields(&environment::masked(&record.env)),
+        "autoDeploy": record.auto_deploy,
+        "deployError": observed.deploy_error.as_deref(),
     }
 }
 
