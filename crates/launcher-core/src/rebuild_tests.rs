@@ -192,9 +192,13 @@ async fn a_push_of_what_runs_already_replaces_nothing() {
     let world = World::new().await;
     world.launched("pullable", true).await;
     let old = only(&world);
-    world.launcher.pushed("hook", &[name("pullable")]);
-    world.until("it is pulled", |w| w.count("pull") == 2).await;
-    world.launcher.shutdown().await;
+    // What follows the first is over when the second is pulled.
+    for pulls in [2, 3] {
+        world.launcher.pushed("hook", &[name("pullable")]);
+        world
+            .until("it is pulled", |w| w.count("pull") == pulls)
+            .await;
+    }
     assert_eq!(only(&world), old);
 }
 
