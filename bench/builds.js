@@ -1,7 +1,7 @@
 // What a second build of an unchanged bundle costs beside `docker build` of the same context with a warm cache, in turns, and how
 // much memory the launcher takes while it builds from a large archive.
 //
-//   node bench/builds.js [rounds]          needs target/release/meteor-launcher, Docker, and `npm ci` in tests/
+//   LAUNCHER_TEST_RUN=bench node bench/builds.js [rounds]     needs target/release/meteor-launcher, Docker, and `npm ci` in tests/
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { createReadStream } from 'node:fs';
@@ -16,7 +16,7 @@ import { World, imagePrefix } from '../tests/support/world.js';
 
 const run = promisify(execFile);
 const recipes = fileURLToPath(new URL('../docker/meteor-app/', import.meta.url));
-const rounds = Number(process.argv[2] ?? 5);
+const rounds = Number(process.argv[2] ?? 10);
 const mib = 1024 * 1024;
 
 const sorted = (numbers) => [...numbers].sort((a, b) => a - b);
