@@ -15,7 +15,7 @@ mod tests;
 mod verify;
 
 use std::{
-    fs,
+    fmt, fs,
     io::ErrorKind,
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
@@ -78,7 +78,6 @@ struct Entry {
 }
 
 /// A new upload, as its caller hears of it.
-#[derive(Debug)]
 pub struct Announced {
     /// Its id, which is no secret.
     pub id: String,
@@ -86,6 +85,12 @@ pub struct Announced {
     pub secret: String,
     /// When it is forgotten.
     pub expires_at: Timestamp,
+}
+
+impl fmt::Debug for Announced {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Announced({})", self.id)
+    }
 }
 
 /// How far an upload has come.
