@@ -1,6 +1,6 @@
 //! Builds, pulls and pushes of images, as they are told of while they go on and afterwards.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -8,9 +8,13 @@ use url::Url;
 
 use crate::{
     ImageName,
+    engine::{BuildLimits, Resources},
     source::{self, SourceMapSupport},
     uploads::TakenUpload,
 };
+
+/// Least memory that a build gets unless somebody has decided otherwise: npm needs so much.
+const MIN_MEMORY: u64 = 1 << 30;
 
 /// Work on an image. While it goes on only what [`BuildStatus`] it has is stored, and what led to it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -40,6 +44,9 @@ pub struct Build {
     /// Bytes that are to be received, if that is known.
     #[serde(default)]
     pub expected_bytes: Option<u64>,
+    /// Its place among those that wait for their turn, from 1, while it waits.
+    #[serde(skip)]
+    pub place: Option<u32>,
     /// The step of the Dockerfile that is carried out.
     #[serde(default)]
     pub step: Option<BuildStep>,
@@ -57,6 +64,19 @@ pub struct Build {
     pub digest: Option<String>,
 }
 
+/// How builds are carried out.
+#[derive(Clone, Debug)]
+pub struct BuildSettings {
+    /// How many may go on at once, at least 1.
+    pub at_once: usize,
+    /// Memory of each step, in bytes; without it, half of what the engine has, and at least 1 GiB.
+    pub memory_bytes: Option<u64>,
+    /// Processors; without it, all that the engine has but one.
+    pub cpus: Option<f64>,
+    /// How long a build may take, without its download.
+    pub time: Duration,
+}
+
 /// What is done to an image.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -69,8 +89,8 @@ pub enum BuildKind {
     Push,
 }
 
-/// How far work on an image is.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Serialize, Deserialize)]
+/// How far work on an image is, in the order in which it goes.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum BuildStatus {
     /// It waits for its turn.
@@ -99,6 +119,15 @@ pub struct BuildOrder {
     /// Where a Meteor bundle's `source-map-support` comes from; as the launcher is configured
     /// without it.
     pub source_map_support: Option<SourceMapSupport>,
+}
+
+impl BuildOrder {
+    /// Whether both make the same image as far as can be known; an upload is used only once.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        let urls = (&self.source, &other.source);
+        matches!(urls, (BuildSource::Url(url), BuildSource::Url(other)) if url == other)
+            && self.source_map_support == other.source_map_support
+    }
 }
 
 impl From<BuildSource> for BuildOrder {
@@ -170,6 +199,34 @@ pub struct LogLine {
     pub text: String,
 }
 
+impl Default for BuildSettings {
+    fn default() -> Self {
+        Self {
+            at_once: 1,
+            memory_bytes: None,
+            cpus: None,
+            time: Duration::from_secs(60 * 60),
+        }
+    }
+}
+
+impl BuildSettings {
+    /// What a build may use on an engine that has this.
+    #[must_use]
+    pub fn limits(&self, engine: Resources) -> BuildLimits {
+        let half = (engine.memory_bytes / 2).max(MIN_MEMORY);
+        let all_but_one = engine.cpus.saturating_sub(1).max(1);
+        BuildLimits {
+            memory_bytes: self.memory_bytes.unwrap_or(half),
+            // The engine refuses more than it has.
+            cpus: self.cpus.map_or(f64::from(all_but_one), |cpus| {
+                cpus.min(f64::from(engine.cpus.max(1)))
+            }),
+            time: self.time,
+        }
+    }
+}
+
 impl BuildKind {
     /// The word that callers see.
     #[must_use]
@@ -202,5 +259,21 @@ impl BuildStatus {
     #[must_use]
     pub fn is_over(self) -> bool {
         matches!(self, Self::Succeeded | Self::Failed | Self::Cancelled)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn builds_leave_memory_and_a_processor_to_the_apps() {
+        let limits = |memory_bytes, cpus| {
+            let limits = BuildSettings::default().limits(Resources { memory_bytes, cpus });
+            (limits.memory_bytes, limits.cpus)
+        };
+        assert_eq!(limits(8 << 30, 4), (4 << 30, 3.0));
+        assert_eq!(limits(1 << 30, 1), (1 << 30, 1.0));
+        assert_eq!(limits(0, 0), (1 << 30, 1.0));
     }
 }

@@ -80,6 +80,14 @@ pub enum Error {
         /// What failed, in words.
         reason: String,
     },
+    /// Somebody cancelled a build.
+    #[error("the build of \"{image}\" was cancelled (build {build})")]
+    BuildCancelled {
+        /// Name of the image.
+        image: String,
+        /// Id of the build.
+        build: String,
+    },
     /// The state could not be written.
     #[error("the launcher's store cannot be written to")]
     Store(#[from] StoreError),
@@ -132,6 +140,14 @@ pub(crate) enum BuildError {
     Source(#[from] SourceError),
     #[error("{0}")]
     Engine(#[from] EngineError),
+    /// What failed in one sentence, and the end of what was printed.
+    #[error("{sentence}{}", ending(output))]
+    Failed {
+        sentence: String,
+        output: Vec<String>,
+        /// Whether it was cut off, so that the engine may have made what it has not told of.
+        cut_off: bool,
+    },
     #[error("the base image {image} (see --node-image) cannot be pulled: {error}")]
     Base { image: String, error: EngineError },
     #[error("it was cancelled")]
@@ -140,7 +156,27 @@ pub(crate) enum BuildError {
     Record(Box<Error>),
 }
 
+fn ending(output: &[String]) -> String {
+    match output {
+        [] => String::new(),
+        lines => format!("; its output ended with:\n{}", lines.join("\n")),
+    }
+}
+
 impl BuildError {
+    /// What failed, in one sentence.
+    pub(crate) fn sentence(&self) -> String {
+        match self {
+            Self::Failed { sentence, .. } => sentence.clone(),
+            other => other.to_string(),
+        }
+    }
+
+    /// Whether the engine may have made what it has not told of.
+    pub(crate) fn cut_off(&self) -> bool {
+        matches!(self, Self::Cancelled | Self::Failed { cut_off: true, .. })
+    }
+
     /// The image's record could not be written.
     pub(crate) fn record(error: Error) -> Self {
         Self::Record(Box::new(error))

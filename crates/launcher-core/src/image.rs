@@ -31,6 +31,9 @@ pub struct Image {
     /// Layers that its build has made so far; only while it is being built.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub layers: Vec<String>,
+    /// The container of the step that its build carried out last; only while it is being built.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step_container: Option<String>,
 }
 
 /// Whether an image can be used.

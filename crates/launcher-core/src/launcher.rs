@@ -8,8 +8,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use url::Url;
 
 use crate::{
-    AppInstance, Build, BuildOrder, BuildSource, Environment, Error, Hostname, Image, ImageName,
-    InstanceView, LogLine, NewRegistry, Registry, Status, Wanted,
+    AppInstance, Build, BuildOrder, BuildSettings, BuildSource, Environment, Error, Hostname,
+    Image, ImageName, InstanceView, LogLine, NewRegistry, Registry, Status, Wanted,
     engine::{Engine, EngineError},
     environment,
     hooks::{Deployments, HookView, Hooks},
@@ -75,6 +75,8 @@ pub struct Settings {
     pub source: source::Options,
     /// How archives are kept that callers upload.
     pub uploads: UploadSettings,
+    /// How images are built.
+    pub builds: BuildSettings,
 }
 
 /// What to launch.
@@ -130,6 +132,7 @@ impl Launcher {
             engine,
             observer,
         } = parts;
+        let id = store.launcher_id().await?;
         let fetcher = source::Fetcher::new(settings.fetch)
             .map_err(|e| Error::NotCarriedOut(e.to_string()))?;
         let image_settings = ImageSettings {
@@ -139,6 +142,8 @@ impl Launcher {
                 ..settings.source
             },
             fetcher,
+            builds: settings.builds,
+            owner: id.clone(),
         };
         let uploads = Uploads::new(Arc::clone(&store), settings.uploads);
         uploads.load().await?;
@@ -154,7 +159,6 @@ impl Launcher {
         let host = reachable(settings.instance_bind_ip);
         let instances = Arc::new(Instances::new(Arc::clone(&store), observer, host));
         instances.load().await?;
-        let id = store.launcher_id().await?;
         let shared = Arc::new(Shared {
             engine: Arc::clone(&engine),
             instances: Arc::clone(&instances),
@@ -213,6 +217,11 @@ impl Launcher {
         for image in images {
             self.deployments.pushed(image);
         }
+    }
+
+    /// Ends all builds, pulls and pushes, which have failed thereby, and takes no new ones.
+    pub async fn end_builds(&self) {
+        self.images.builds().end_all().await;
     }
 
     /// Stops reconciling. Containers go on running.

@@ -137,6 +137,7 @@ fn settings(directory: &Path) -> Settings {
         temporary: directory.join("tmp"),
         fetch: source::FetchOptions::default(),
         source: source::Options::default(),
+        builds: crate::BuildSettings::default(),
         uploads: UploadSettings {
             directory: directory.join("uploads"),
             max_bytes: 1_000_000,

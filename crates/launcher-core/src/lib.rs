@@ -43,8 +43,8 @@ mod worker;
 
 pub use app_instance::{AppInstance, InstanceView, Observed, Run, Status, Wanted};
 pub use build::{
-    Build, BuildKind, BuildLog, BuildOrder, BuildSource, BuildStatus, BuildStep, LayerCount,
-    LogLine,
+    Build, BuildKind, BuildLog, BuildOrder, BuildSettings, BuildSource, BuildStatus, BuildStep,
+    LayerCount, LogLine,
 };
 pub use environment::Environment;
 pub use error::Error;

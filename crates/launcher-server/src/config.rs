@@ -3,10 +3,14 @@
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::PathBuf,
+    time::Duration,
 };
 
 use clap::{ArgAction, Args, builder::FalseyValueParser};
-use launcher_core::source::{NodeImage, SourceMapSupport};
+use launcher_core::{
+    BuildSettings,
+    source::{NodeImage, SourceMapSupport},
+};
 use thiserror::Error;
 
 /// Flags of `serve`.
@@ -80,6 +84,45 @@ pub(crate) struct ServeArgs {
     )]
     allow_private_sources: bool,
 
+    /// How many builds may go on at once.
+    #[arg(
+        long,
+        env = "LAUNCHER_BUILDS_AT_ONCE",
+        default_value_t = 1,
+        value_parser = clap::value_parser!(u16).range(1..=32),
+        value_name = "N"
+    )]
+    builds_at_once: u16,
+
+    /// Memory that a build may use, such as 1500m or 4g; swap is not used. Half of the engine's
+    /// memory without it, and at least 1g.
+    #[arg(long, env = "LAUNCHER_BUILD_MEMORY", value_name = "SIZE", value_parser = memory)]
+    build_memory: Option<u64>,
+
+    /// Processors that a build may use, such as 1.5. All of the engine's but one without it.
+    #[arg(long, env = "LAUNCHER_BUILD_CPUS", value_name = "N", value_parser = cpus)]
+    build_cpus: Option<f64>,
+
+    /// Minutes that a build may take once its archive is there.
+    #[arg(
+        long,
+        env = "LAUNCHER_BUILD_TIMEOUT",
+        default_value_t = 60,
+        value_parser = clap::value_parser!(u16).range(1..),
+        value_name = "MINUTES"
+    )]
+    build_timeout: u16,
+
+    /// Minutes that the download of an archive may take.
+    #[arg(
+        long,
+        env = "LAUNCHER_DOWNLOAD_TIMEOUT",
+        default_value_t = 30,
+        value_parser = clap::value_parser!(u16).range(1..),
+        value_name = "MINUTES"
+    )]
+    download_timeout: u16,
+
     /// Let everyone in who can reach the control port. There are no accounts yet, so this changes
     /// nothing; scripts may pass it already.
     #[arg(long, action = ArgAction::SetTrue)]
@@ -117,6 +160,8 @@ pub(crate) struct Config {
     pub(crate) node_image: NodeImage,
     pub(crate) source_map_support: SourceMapSupport,
     pub(crate) allow_private_sources: bool,
+    pub(crate) builds: BuildSettings,
+    pub(crate) download_time: Duration,
     pub(crate) http_forwarded_count: i32,
     pub(crate) log: String,
 }
@@ -154,10 +199,52 @@ impl ServeArgs {
             node_image,
             source_map_support: self.source_map_support,
             allow_private_sources: self.allow_private_sources,
+            builds: BuildSettings {
+                at_once: self.builds_at_once.into(),
+                memory_bytes: self.build_memory,
+                cpus: self.build_cpus,
+                time: minutes(self.build_timeout),
+            },
+            download_time: minutes(self.download_timeout),
             http_forwarded_count: self.http_forwarded_count,
             log: self.log,
         })
     }
+}
+
+/// Least memory of a container, in the engine's own words.
+const MIN_MEMORY: u64 = 6 << 20;
+
+/// A number of bytes, as Docker's `--memory` takes it: with b, k, m or g behind it.
+fn memory(text: &str) -> Result<u64, String> {
+    let text = text.trim().to_ascii_lowercase();
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit: u64 = match &text[digits.len()..] {
+        "" | "b" => 1,
+        "k" | "kb" => 1 << 10,
+        "m" | "mb" => 1 << 20,
+        "g" | "gb" => 1 << 30,
+        _ => return Err("its unit must be b, k, m or g".into()),
+    };
+    let number: u64 = digits
+        .parse()
+        .map_err(|_| "it must be a whole number, such as 1500m")?;
+    let bytes = number
+        .checked_mul(unit)
+        .filter(|bytes| *bytes <= i64::MAX as u64);
+    bytes
+        .filter(|bytes| *bytes >= MIN_MEMORY)
+        .ok_or_else(|| "it must be at least 6m, and fit into 63 bits".into())
+}
+
+fn cpus(text: &str) -> Result<f64, String> {
+    let cpus = text.trim().parse::<f64>().ok();
+    cpus.filter(|cpus| (0.01..=10_000.0).contains(cpus))
+        .ok_or_else(|| "it must be a number, at least 0.01".into())
+}
+
+fn minutes(minutes: u16) -> Duration {
+    Duration::from_secs(u64::from(minutes) * 60)
 }
 
 #[cfg(test)]
@@ -192,5 +279,18 @@ mod tests {
     fn a_node_image_must_be_an_image_name() {
         assert!(check(&["--node-image", "registry.test/node:{major}"]).is_ok());
         assert!(check(&["--node-image", "node {major}"]).is_err());
+    }
+
+    #[test]
+    fn what_builds_may_use_is_read_as_docker_reads_it() {
+        let sizes = ["512m", "2G", "1073741824", "3gb", "1", "x", "5t", "-1m", ""];
+        let read = sizes.map(|text| memory(text).ok());
+        let expected = [512 << 20, 2 << 30, 1 << 30, 3 << 30].map(Some);
+        assert_eq!(read[..4], expected);
+        assert!(read[4..].iter().all(Option::is_none), "{read:?}");
+        assert_eq!(
+            ["1.5", "0", "NaN", "x"].map(|text| cpus(text).ok()),
+            [Some(1.5), None, None, None]
+        );
     }
 }

@@ -5,11 +5,20 @@ mod progress;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    convert::Infallible,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use indexmap::IndexMap;
 use jiff::Timestamp;
 use parking_lot::Mutex;
+use tokio::time::timeout;
 
 pub(crate) use progress::{Outcome, Progress};
 
@@ -21,6 +30,10 @@ use crate::{
 
 /// Builds that are remembered after their end, with their logs.
 const REMEMBERED: usize = 200;
+/// Why builds failed that went on when the launcher ended.
+const ENDED: &str = "the launcher ended before it was done";
+/// How much of a log may be lost when the launcher is killed.
+const WRITTEN_EVERY: Duration = Duration::from_secs(3);
 /// Builds that may wait or go on at the same time.
 const MAX_ACTIVE: usize = 100;
 
@@ -31,6 +44,8 @@ pub(crate) struct Builds {
     active: Mutex<HashMap<String, Arc<Progress>>>,
     /// Those that are over, oldest first.
     over: Mutex<IndexMap<String, Build>>,
+    /// Set when no new ones are taken any more.
+    closed: AtomicBool,
 }
 
 impl Builds {
@@ -40,15 +55,18 @@ impl Builds {
             observer,
             active: Mutex::default(),
             over: Mutex::default(),
+            closed: AtomicBool::new(false),
         }
     }
 
     /// Fills the table from the store. What went on when an earlier launcher ended has failed.
     pub(crate) async fn load(&self) -> Result<(), Error> {
-        for mut build in self.store.all::<Build>().await? {
+        let mut builds = self.store.all::<Build>().await?;
+        builds.sort_by_key(|build| build.created_at);
+        for mut build in builds {
             if !build.status.is_over() {
                 build.status = BuildStatus::Failed;
-                build.error = Some("the launcher ended before it was done".into());
+                build.error = Some(ENDED.into());
                 build.finished_at = Some(Timestamp::now());
                 self.store.put(&build).await?;
             }
@@ -83,7 +101,11 @@ impl Builds {
             error: None,
             image_id: None,
             digest: None,
+            place: None,
         };
+        if self.is_closed() {
+            return Err(Error::ShuttingDown);
+        }
         let mut active = self.active.lock();
         if active.len() >= MAX_ACTIVE {
             return Err(Error::TooManyBuilds(MAX_ACTIVE));
@@ -94,6 +116,24 @@ impl Builds {
         Ok(progress)
     }
 
+    /// Writes down how far work is and what it has said, every now and then and at each new status,
+    /// so that little of it is lost when the launcher is killed. Never ends.
+    pub(crate) async fn keep_written(&self, progress: &Progress) -> Infallible {
+        let mut written = 0;
+        loop {
+            drop(timeout(WRITTEN_EVERY, progress.entered()).await);
+            let said = progress.said();
+            let log = match said == written {
+                true => Ok(()),
+                false => self.store.put(&progress.log()).await,
+            };
+            written = said;
+            if let Err(error) = log.and(self.record(progress).await) {
+                tracing::warn!(build = %progress.id(), %error, "a build's log could not be written");
+            }
+        }
+    }
+
     /// Writes down work that has begun, so that it is not forgotten when the launcher is killed.
     pub(crate) async fn record(&self, progress: &Progress) -> Result<(), StoreError> {
         self.store.put(&progress.build()).await
@@ -101,14 +141,18 @@ impl Builds {
 
     /// Ends the telling of work: its record and its log are stored, then everyone hears of it.
     pub(crate) async fn end(&self, progress: &Progress, outcome: Outcome) {
+        let outcome = match outcome {
+            Outcome::Cancelled if self.is_closed() => Outcome::Failed(ENDED.into()),
+            outcome => outcome,
+        };
         let (build, log) = progress.finish(outcome);
-        for stored in [self.store.put(&build).await, self.store.put(&log).await] {
+        for stored in [self.store.put(&log).await, self.store.put(&build).await] {
             if let Err(error) = stored {
                 tracing::warn!(build = %build.id, %error, "the end of a build could not be recorded");
             }
         }
+        self.over.lock().insert(build.id.clone(), build.clone());
         self.active.lock().remove(&build.id);
-        self.over.lock().insert(build.id.clone(), build);
         progress.tell_end();
         if let Err(error) = self.forget_old().await {
             tracing::warn!(%error, "old builds could not be forgotten");
@@ -120,19 +164,40 @@ impl Builds {
         let progress = self.active.lock().get(id).cloned();
         match progress {
             Some(progress) => {
-                progress.cancel().await;
-                Ok(())
+                progress.cancel();
+                progress.ended().await;
+                match progress.build().status {
+                    BuildStatus::Cancelled => Ok(()),
+                    _ => Err(Error::BuildIsOver(id.to_owned())),
+                }
             }
             None if self.over.lock().contains_key(id) => Err(Error::BuildIsOver(id.to_owned())),
             None => Err(Error::NoSuchBuild(id.to_owned())),
         }
     }
 
+    /// Ends all work, which has failed thereby, and takes no more.
+    pub(crate) async fn end_all(&self) {
+        self.closed.store(true, Ordering::SeqCst);
+        let active: Vec<_> = self.active.lock().values().cloned().collect();
+        for progress in &active {
+            progress.cancel();
+        }
+        for progress in &active {
+            progress.ended().await;
+        }
+    }
+
+    /// Whether no more work is taken.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::SeqCst)
+    }
+
     /// What a build has said: the newest lines that are kept, oldest first.
     pub(crate) async fn log(&self, id: &str) -> Result<Vec<LogLine>, Error> {
         let progress = self.active.lock().get(id).cloned();
         if let Some(progress) = progress {
-            return Ok(progress.log());
+            return Ok(progress.log().lines);
         }
         if !self.over.lock().contains_key(id) {
             return Err(Error::NoSuchBuild(id.to_owned()));

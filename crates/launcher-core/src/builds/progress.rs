@@ -8,17 +8,20 @@ use std::{
 use jiff::Timestamp;
 use parking_lot::Mutex;
 use tokio::{
-    sync::watch,
+    sync::{Notify, watch},
     time::{Instant, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
 
 use super::lines::Lines;
-use crate::{Build, BuildLog, BuildStatus, BuildStep, LayerCount, LogLine, Observer};
+use crate::{Build, BuildLog, BuildStatus, BuildStep, LayerCount, Observer};
 
 /// Shortest time between two tellings of progress. A new status is told at once: with five of them
 /// in a build, nobody is told more than ten times in any second.
 const PACE: Duration = Duration::from_millis(250);
+
+/// Lines are told of sooner when so many wait.
+const MANY_LINES: u64 = 1_000;
 
 /// How work ended.
 pub(crate) enum Outcome {
@@ -36,6 +39,8 @@ pub(crate) struct Progress {
     state: Mutex<State>,
     cancelled: CancellationToken,
     over: watch::Sender<bool>,
+    /// Told of every new status.
+    entered: Notify,
 }
 
 struct State {
@@ -54,12 +59,13 @@ impl Progress {
             observer,
             state: Mutex::new(State {
                 build,
-                lines: Lines::default(),
+                lines: Lines::new(),
                 told: Instant::now(),
                 due: false,
             }),
             cancelled: CancellationToken::new(),
             over: watch::Sender::new(false),
+            entered: Notify::new(),
         })
     }
 
@@ -80,8 +86,22 @@ impl Progress {
     }
 
     /// What it has said.
-    pub(super) fn log(&self) -> Vec<LogLine> {
-        self.state.lock().lines.kept().cloned().collect()
+    pub(super) fn log(&self) -> BuildLog {
+        let state = self.state.lock();
+        BuildLog {
+            build: state.build.id.clone(),
+            lines: state.lines.kept().cloned().collect(),
+        }
+    }
+
+    /// How many lines it has said.
+    pub(super) fn said(&self) -> u64 {
+        self.state.lock().lines.said()
+    }
+
+    /// Resolves when it enters another status.
+    pub(super) async fn entered(&self) {
+        self.entered.notified().await;
     }
 
     /// Enters a new status.
@@ -93,6 +113,12 @@ impl Progress {
         state.build.status = status;
         state.build.started_at.get_or_insert_with(Timestamp::now);
         self.tell(&mut state);
+        self.entered.notify_one();
+    }
+
+    /// Its place among those that wait for their turn.
+    pub(crate) fn place(self: &Arc<Self>, place: Option<u32>) {
+        self.change(|build| build.place = place);
     }
 
     /// Bytes that were received, of those that are expected.
@@ -127,6 +153,9 @@ impl Progress {
     pub(crate) fn say(self: &Arc<Self>, text: &str) {
         let mut state = self.state.lock();
         state.lines.add(text);
+        if state.lines.pending() >= MANY_LINES {
+            self.tell_lines(&mut state);
+        }
         self.tell_soon(&mut state);
     }
 
@@ -144,9 +173,13 @@ impl Progress {
         self.cancelled.cancelled().await;
     }
 
-    /// Asks for the end of it, and waits for that.
-    pub(super) async fn cancel(&self) {
+    /// Asks for the end of it.
+    pub(super) fn cancel(&self) {
         self.cancelled.cancel();
+    }
+
+    /// Waits for the end of it.
+    pub(super) async fn ended(&self) {
         // An error says that it is over, too.
         drop(self.over.subscribe().wait_for(|over| *over).await);
     }
@@ -157,6 +190,7 @@ impl Progress {
         let State { build, lines, .. } = &mut *state;
         lines.end_line();
         build.finished_at = Some(Timestamp::now());
+        build.place = None;
         match outcome {
             Outcome::Succeeded(image) => {
                 build.status = BuildStatus::Succeeded;
@@ -168,11 +202,9 @@ impl Progress {
             }
             Outcome::Cancelled => build.status = BuildStatus::Cancelled,
         }
-        let log = BuildLog {
-            build: build.id.clone(),
-            lines: lines.kept().cloned().collect(),
-        };
-        (build.clone(), log)
+        let build = build.clone();
+        drop(state);
+        (build, self.log())
     }
 
     pub(super) fn tell_end(&self) {
@@ -186,11 +218,15 @@ impl Progress {
         self.tell_soon(&mut state);
     }
 
-    fn tell(&self, state: &mut State) {
-        let lines = state.lines.untold();
+    fn tell_lines(&self, state: &mut State) {
+        let lines = state.lines.untold(Instant::now());
         if !lines.is_empty() {
             self.observer.build_logged(&state.build.id, &lines);
         }
+    }
+
+    fn tell(&self, state: &mut State) {
+        self.tell_lines(state);
         self.observer
             .build_changed(&state.build.id, Some(&state.build));
         state.told = Instant::now();

@@ -1,10 +1,12 @@
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
+use tokio::time::Instant;
 
 use super::{Builds, Outcome, Progress};
 use crate::{
-    Build, BuildKind, BuildStatus, Error, Image, ImageName, InstanceView, LogLine, Observer,
+    Build, BuildKind, BuildLog, BuildStatus, Error, Image, ImageName, InstanceView, LogLine,
+    Observer,
     store::{MemoryStore, Store},
 };
 
@@ -117,5 +119,108 @@ async fn cancelling_waits_for_the_end() {
     assert!(matches!(
         builds.cancel(&id).await,
         Err(Error::BuildIsOver(_))
+    ));
+}
+
+#[derive(Default)]
+struct Times(Mutex<Vec<(Instant, &'static str)>>);
+
+impl Observer for Times {
+    fn instance_changed(&self, _id: &str, _view: Option<&InstanceView>) {}
+    fn image_changed(&self, _id: &str, _image: Option<&Image>) {}
+    fn hook_changed(&self, _id: &str, _hook: Option<&crate::HookView>) {}
+
+    fn build_changed(&self, _id: &str, _build: Option<&Build>) {
+        self.0.lock().push((Instant::now(), "build"));
+    }
+
+    fn build_logged(&self, _build: &str, _lines: &[LogLine]) {
+        self.0.lock().push((Instant::now(), "lines"));
+    }
+}
+
+/// Most of them in any second.
+fn most_in_a_second(times: &[Instant]) -> usize {
+    let second = Duration::from_secs(1);
+    let from_each = times.iter().map(|from| {
+        let within = |t: &&Instant| *t >= from && **t - *from < second;
+        times.iter().filter(within).count()
+    });
+    from_each.max().unwrap_or(0)
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_is_told_more_than_ten_times_a_second() {
+    let times = Arc::new(Times::default());
+    let observer = Arc::clone(&times) as Arc<dyn Observer>;
+    let builds = Builds::new(Arc::new(MemoryStore::default()), observer);
+    let progress = builds.begin(BuildKind::Build, &name(), None).unwrap();
+    for (round, status) in [
+        BuildStatus::Downloading,
+        BuildStatus::Preparing,
+        BuildStatus::Building,
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        progress.enter(status);
+        for bytes in 0..300 {
+            progress.received(bytes, None);
+            progress.say(&"a line of a program that says much\n".repeat(100));
+            progress.place(Some(round as u32));
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+    builds.end(&progress, Outcome::Succeeded(None)).await;
+    let told = times.0.lock();
+    let of = |what| {
+        told.iter()
+            .filter(move |(_, w)| *w == what)
+            .map(|(t, _)| *t)
+    };
+    let builds: Vec<Instant> = of("build").collect();
+    assert!(most_in_a_second(&builds) <= 10, "{}", builds.len());
+    assert!(builds.len() >= 6, "{}", builds.len());
+    assert!(of("lines").count() < 200, "{}", of("lines").count());
+}
+
+#[tokio::test]
+async fn the_log_of_a_launcher_that_was_killed_is_there() {
+    let (builds, _, store) = builds();
+    let progress = builds.begin(BuildKind::Build, &name(), None).unwrap();
+    progress.say_line("said before it was killed");
+    progress.enter(BuildStatus::Preparing);
+    let id = progress.id();
+    let written = async {
+        while store.get::<BuildLog>(&id).await.unwrap().is_none() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        never = builds.keep_written(&progress) => match never {},
+        () = written => {}
+    }
+
+    let again = Builds::new(store, Arc::new(Heard::default()));
+    again.load().await.unwrap();
+    assert_eq!(
+        again.log(&id).await.unwrap()[0].text,
+        "said before it was killed"
+    );
+}
+
+#[tokio::test]
+async fn at_the_end_of_the_launcher_builds_have_failed() {
+    let (builds, heard, _) = builds();
+    let progress = builds.begin(BuildKind::Build, &name(), None).unwrap();
+    let work = async {
+        progress.cancelled().await;
+        builds.end(&progress, Outcome::Cancelled).await;
+    };
+    tokio::join!(builds.end_all(), work);
+    assert_eq!(heard.all(), ["queued", "failed"]);
+    assert!(matches!(
+        builds.begin(BuildKind::Build, &name(), None),
+        Err(Error::ShuttingDown)
     ));
 }

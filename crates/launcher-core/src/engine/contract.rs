@@ -7,9 +7,9 @@ use futures_util::{StreamExt, stream, stream::BoxStream};
 use jiff::Timestamp;
 
 use super::{
-    BuildOutput, BuildSpec, Container, ContainerSpec, ContainerState, DockerEngine, Engine,
-    EngineError, Event, ImageUser, LABEL_GENERATION, LABEL_INSTANCE, LABEL_OWNER, ListedImage,
-    Transfer, TransferNews, container_name, fake::FakeEngine,
+    BuildLimits, BuildOutput, BuildSpec, Container, ContainerSpec, ContainerState, DockerEngine,
+    Engine, EngineError, Event, ImageUser, LABEL_GENERATION, LABEL_INSTANCE, LABEL_OWNER,
+    ListedImage, Transfer, TransferNews, container_name, fake::FakeEngine,
 };
 use crate::{Environment, ids::random_id};
 
@@ -29,6 +29,11 @@ async fn docker_keeps_the_contract() {
 /// One image and one container through their whole lives, under an owner that nobody else has.
 async fn engine_contract(engine: &dyn Engine) {
     assert!(!engine.version().await.unwrap().is_empty());
+    let resources = engine.resources().await.unwrap();
+    assert!(
+        resources.memory_bytes > 0 && resources.cpus > 0,
+        "{resources:?}"
+    );
     let image = build_image(engine).await;
     let owner = random_id();
     let mut events = engine.events(&owner).await.unwrap();
@@ -52,6 +57,12 @@ async fn build_image(engine: &dyn Engine) -> String {
         name: name.clone(),
         context: stream::iter([Ok(context(&name))]).boxed(),
         logins: Vec::new(),
+        labels: BTreeMap::from([(LABEL_OWNER.to_owned(), "somebody".to_owned())]),
+        limits: BuildLimits {
+            memory_bytes: 3 << 30,
+            cpus: 0.5,
+            time: PATIENCE,
+        },
         output: Arc::new(|_: BuildOutput<'_>| {}),
     };
     engine.build(build).await.unwrap();

@@ -22,10 +22,10 @@ use jiff::Timestamp;
 use tokio::sync::OnceCell;
 
 use super::{
-    BuildSpec, Container, ContainerSpec, ContainerState, Ended, Engine, EngineError, EngineImage,
-    Event, LABEL_GENERATION, LABEL_INSTANCE, LABEL_OWNER, LeftLayers, ListedImage, RegistryLogin,
-    Transfer, container_name, docker_build, docker_images, docker_inspect, docker_login,
-    docker_transfer,
+    BuildFailure, BuildSpec, Container, ContainerSpec, ContainerState, Ended, Engine, EngineError,
+    EngineImage, Event, LABEL_GENERATION, LABEL_INSTANCE, LABEL_OWNER, LeftLayers, ListedImage,
+    RegistryLogin, Resources, Transfer, container_name, docker_build, docker_images,
+    docker_inspect, docker_login, docker_remains, docker_transfer,
 };
 
 /// Where Docker listens by default.
@@ -273,14 +273,25 @@ impl Engine for DockerEngine {
         bounded(LOGIN, "log in to the registry", check).await
     }
 
-    async fn build(&self, build: BuildSpec) -> Result<(), EngineError> {
+    async fn resources(&self) -> Result<Resources, EngineError> {
+        let question = async { Ok(self.docker().await?.info().await?) };
+        let info = bounded(QUESTION, "answer", question).await?;
+        let count = |n: Option<i64>| n.and_then(|n| u64::try_from(n).ok()).unwrap_or(0);
+        Ok(Resources {
+            memory_bytes: count(info.mem_total),
+            cpus: u32::try_from(count(info.ncpu)).unwrap_or(u32::MAX),
+        })
+    }
+
+    async fn build(&self, build: BuildSpec) -> Result<String, BuildFailure> {
+        let began = self.time().await?;
         let docker = bounded(QUESTION, "answer", self.docker()).await?;
-        docker_build::build(docker, build).await
+        docker_build::build(docker, build, began).await
     }
 
     async fn remove_layers(&self, left: &LeftLayers) {
         match bounded(QUESTION, "answer", self.docker()).await {
-            Ok(docker) => docker_build::remove_layers(docker, left).await,
+            Ok(docker) => docker_remains::remove_layers(docker, left).await,
             Err(error) => tracing::warn!(%error, "layers of a failed build stay"),
         }
     }

@@ -1,159 +1,255 @@
-//! Building images with Docker's classic builder, and leaving nothing behind when it fails.
+//! Building images with Docker's classic builder.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap, VecDeque},
+    time::Duration,
+};
 
 use bollard::{
     Docker, body_try_stream,
-    models::{BuildInfo, ImageSummary},
-    query_parameters::{
-        BuildImageOptionsBuilder, ListImagesOptionsBuilder, RemoveImageOptionsBuilder,
-    },
+    models::{BuildInfo, EventMessage},
+    query_parameters::{BuildImageOptions, BuildImageOptionsBuilder, EventsOptionsBuilder},
 };
-use futures_util::{Stream, StreamExt};
+use futures_util::{Stream, StreamExt, stream::BoxStream};
 use jiff::Timestamp;
 use tokio::time::{sleep, timeout};
 
 use super::{
-    BuildOutput, BuildSpec, EngineError, LeftLayers,
-    docker::{bounded, time},
-    docker_login::{all_credentials, with_readable_credentials},
+    BuildFailure, BuildLimits, BuildOutput, BuildSpec, EngineError,
+    docker_login::{all_credentials, make_credentials_readable},
 };
 
-/// How long a build may go without output, and in all.
+/// How long a build may go without output.
 const SILENCE: Duration = Duration::from_secs(15 * 60);
-const BUILD: Duration = Duration::from_secs(60 * 60);
-/// How long cleaning up one layer may take.
-const CLEANUP: Duration = Duration::from_secs(30);
-/// Wait before a layer that a container uses is tried again.
-const RETRY_REMOVAL: Duration = Duration::from_millis(250);
+/// How long the engine may take to tell how a step's container ended.
+const AFTERMATH: Duration = Duration::from_secs(5);
 /// Longest text that is taken over from the engine into an error, in characters.
 const MAX_REASON: usize = 2_000;
+/// Events that are remembered of containers of each kind.
+const REMEMBERED: usize = 100;
+/// What builds weigh against other containers (1,024 each) when all want the processors.
+const CPU_SHARES: i32 = 128;
+/// Length of the period in which processors are counted, in microseconds.
+const CPU_PERIOD: i32 = 100_000;
 
 /// Builds and names an image. See [`super::Engine::build`].
-pub(super) async fn build(docker: &Docker, build: BuildSpec) -> Result<(), EngineError> {
+pub(super) async fn build(
+    docker: &Docker,
+    build: BuildSpec,
+    began: Timestamp,
+) -> Result<String, BuildFailure> {
     // `bollard`'s own deadline covers the time until the engine begins to answer.
-    let docker = with_readable_credentials(docker).with_timeout(BUILD);
-    let credentials = all_credentials(&build.logins);
-    let options = BuildImageOptionsBuilder::default()
-        .t(&build.name)
+    let limits = build.limits;
+    let asking = with_memory(docker.clone(), limits.memory_bytes).with_timeout(limits.time);
+    let context = Some(body_try_stream(build.context));
+    let credentials = Some(all_credentials(&build.logins));
+    let options = options(&build.name, &build.labels, limits);
+    let stream = asking.build_image(options, credentials, context);
+    let mut watch = Watch {
+        output: &*build.output,
+        events: memory_events(docker, began),
+        container: None,
+        ran_out: VecDeque::new(),
+        gone: VecDeque::new(),
+    };
+    let outcome = timeout(limits.time, watch.until_end(stream)).await;
+    outcome.unwrap_or(Err(BuildFailure::TooLong(limits.time)))
+}
+
+fn options(
+    name: &str,
+    labels: &BTreeMap<String, String>,
+    limits: BuildLimits,
+) -> BuildImageOptions {
+    let labels: HashMap<&str, &str> = labels
+        .iter()
+        .map(|(k, v)| (k.as_str(), v.as_str()))
+        .collect();
+    BuildImageOptionsBuilder::default()
+        .t(name)
         .rm(true)
         .forcerm(true)
+        .labels(&labels)
+        .cpushares(CPU_SHARES)
+        .cpuperiod(CPU_PERIOD)
+        .cpuquota((limits.cpus * f64::from(CPU_PERIOD)) as i32)
+        .build()
+}
+
+/// `bollard` has 32 bits for the memory of a build, the engine 64; and it can change a request in one
+/// way only.
+fn with_memory(docker: Docker, bytes: u64) -> Docker {
+    docker.with_request_modifier(move |mut request| {
+        let limited = format!("{}&memory={bytes}&memswap={bytes}", request.uri());
+        if let Ok(uri) = limited.parse() {
+            *request.uri_mut() = uri;
+        }
+        make_credentials_readable(&mut request);
+        request
+    })
+}
+
+/// Tells of containers that had no memory left, and of those that are gone.
+fn memory_events(docker: &Docker, since: Timestamp) -> BoxStream<'static, EventMessage> {
+    let filters = HashMap::from([
+        ("type", vec!["container"]),
+        ("event", vec!["oom", "destroy"]),
+    ]);
+    let options = EventsOptionsBuilder::default()
+        .since(&since.as_second().to_string())
+        .filters(&filters)
         .build();
-    let stream = docker.build_image(
-        options,
-        Some(credentials),
-        Some(body_try_stream(build.context)),
-    );
-    let watched = watch(stream, &*build.output);
-    match timeout(BUILD, watched).await {
-        Ok(outcome) => outcome,
-        Err(_) => Err(EngineError::Deadline("finish the build")),
+    let events = docker.events(Some(options));
+    events
+        .take_while(|event| futures_util::future::ready(event.is_ok()))
+        .filter_map(|event| futures_util::future::ready(event.ok()))
+        .boxed()
+}
+
+/// A build that goes on.
+struct Watch<'a> {
+    output: &'a (dyn Fn(BuildOutput<'_>) + Send + Sync),
+    events: BoxStream<'static, EventMessage>,
+    /// That of the step that is carried out.
+    container: Option<String>,
+    /// Containers, of whomever, that had no memory left, newest last.
+    ran_out: VecDeque<String>,
+    /// Containers, of whomever, that were removed, newest last.
+    gone: VecDeque<String>,
+}
+
+impl Watch<'_> {
+    async fn until_end(
+        &mut self,
+        stream: impl Stream<Item = Result<BuildInfo, bollard::errors::Error>>,
+    ) -> Result<String, BuildFailure> {
+        let mut stream = std::pin::pin!(stream);
+        let mut made = None;
+        while let Some(info) = self.next(stream.as_mut()).await? {
+            let info = match info.map_err(EngineError::from) {
+                Ok(info) => info,
+                Err(error) => return Err(self.failed(error).await),
+            };
+            if let Some(image) = info.aux.as_ref().and_then(|aux| aux.id.clone()) {
+                made = Some(image);
+            }
+            if let Some(text) = text(info) {
+                self.said(&text);
+            }
+        }
+        let broken = || EngineError::Unreachable("it broke the build off".into()).into();
+        made.ok_or_else(broken)
+    }
+
+    /// The next piece of the answer. Meanwhile, events are taken.
+    async fn next<S: Stream + Unpin>(
+        &mut self,
+        mut stream: S,
+    ) -> Result<Option<S::Item>, BuildFailure> {
+        let silence = sleep(SILENCE);
+        tokio::pin!(silence);
+        loop {
+            tokio::select! {
+                biased;
+                Some(event) = self.events.next() => self.note(&event),
+                next = stream.next() => return Ok(next),
+                () = &mut silence => return Err(BuildFailure::Silent(SILENCE)),
+            }
+        }
+    }
+
+    fn said(&mut self, text: &str) {
+        if let Some(id) = container(text) {
+            self.container = Some(id.to_owned());
+            (self.output)(BuildOutput::Container(id));
+        }
+        (self.output)(layer(text).map_or(BuildOutput::Text(text), BuildOutput::Layer));
+    }
+
+    async fn failed(&mut self, error: EngineError) -> BuildFailure {
+        let code = match &error {
+            EngineError::Failed(text) => exit_code(text),
+            _ => None,
+        };
+        match (code, self.container.take()) {
+            (Some(code), Some(container)) => BuildFailure::Step {
+                code,
+                out_of_memory: self.ran_out_of_memory(&container).await,
+            },
+            _ => shortened(error).into(),
+        }
+    }
+
+    /// Whether the engine has said so of a container before it was removed.
+    async fn ran_out_of_memory(&mut self, container: &str) -> bool {
+        let is_gone = |gone: &VecDeque<String>| gone.iter().any(|id| id.starts_with(container));
+        let end = sleep(AFTERMATH);
+        tokio::pin!(end);
+        while !is_gone(&self.gone) {
+            tokio::select! {
+                event = self.events.next() => match event {
+                    Some(event) => self.note(&event),
+                    None => break,
+                },
+                () = &mut end => break,
+            }
+        }
+        self.ran_out.iter().any(|id| id.starts_with(container))
+    }
+
+    fn note(&mut self, event: &EventMessage) {
+        let Some(id) = actor(event) else { return };
+        let list = match event.action.as_deref() {
+            Some("oom") => &mut self.ran_out,
+            _ => &mut self.gone,
+        };
+        if list.len() == REMEMBERED {
+            list.pop_front();
+        }
+        list.push_back(id.to_owned());
     }
 }
 
-async fn watch(
-    stream: impl Stream<Item = Result<BuildInfo, bollard::errors::Error>>,
-    output: &(dyn Fn(BuildOutput<'_>) + Send + Sync),
-) -> Result<(), EngineError> {
-    let mut stream = std::pin::pin!(stream);
-    loop {
-        let next = timeout(SILENCE, stream.next()).await;
-        let Some(info) = next.map_err(|_| EngineError::Deadline("go on with the build"))? else {
-            return Ok(());
-        };
-        let info = info.map_err(|e| shortened(e.into()))?;
-        if let Some(error) = info.error_detail {
-            return Err(shortened(EngineError::Failed(
-                error.message.unwrap_or_default(),
-            )));
-        }
-        if let Some(text) = info.stream.or(info.status) {
-            output(layer(&text).map_or(BuildOutput::Text(&text), BuildOutput::Layer));
-        }
+fn actor(event: &EventMessage) -> Option<&str> {
+    event.actor.as_ref()?.id.as_deref()
+}
+
+/// The code in `The command '/bin/sh -c …' returned a non-zero code: 7`. The engine has it in a field
+/// as well, which `bollard` drops.
+fn exit_code(text: &str) -> Option<i64> {
+    let (command, code) = text.trim().rsplit_once(" returned a non-zero code: ")?;
+    command
+        .starts_with("The command ")
+        .then(|| code.parse().ok())?
+}
+
+/// What a piece of the answer says. Of a base image that is pulled: each layer's beginning and end.
+fn text(info: BuildInfo) -> Option<String> {
+    let moves = info
+        .progress_detail
+        .is_some_and(|detail| detail.current.is_some());
+    match (info.stream, info.status) {
+        (Some(text), _) => Some(text),
+        (None, Some(status)) if !moves => Some(match info.id {
+            Some(id) => format!("{id}: {status}\n"),
+            None => format!("{status}\n"),
+        }),
+        _ => None,
     }
 }
 
 /// The id in a line ` ---> 1a2b3c…`, by which the classic builder names each layer.
 fn layer(text: &str) -> Option<&str> {
-    let id = text.trim().strip_prefix("---> ")?;
+    short_id(text.trim().strip_prefix("---> ")?)
+}
+
+/// The id in a line ` ---> Running in 1a2b3c…`, by which it names the container of a step.
+fn container(text: &str) -> Option<&str> {
+    short_id(text.trim().strip_prefix("---> Running in ")?)
+}
+
+fn short_id(id: &str) -> Option<&str> {
     (id.len() == 12 && id.bytes().all(|c| c.is_ascii_hexdigit())).then_some(id)
-}
-
-/// See [`super::Engine::remove_layers`]. The ids come from the build's output, in which a program
-/// that it runs may print whatever it likes: so each is looked at before it is removed.
-pub(super) async fn remove_layers(docker: &Docker, left: &LeftLayers) {
-    if left.interrupted {
-        for id in unreported(docker, left).await {
-            remove_layer(docker, &id, left.began).await;
-        }
-    }
-    for id in left.ids.iter().rev() {
-        remove_layer(docker, id, left.began).await;
-    }
-}
-
-async fn remove_layer(docker: &Docker, id: &str, began: Timestamp) {
-    if !is_left_by_build(docker, id, began).await {
-        return;
-    }
-    let removal = timeout(CLEANUP, remove_when_free(docker, id)).await;
-    if let Ok(Err(error)) = removal {
-        tracing::debug!(layer = %id, %error, "a layer of a failed build is in use");
-    } else if removal.is_err() {
-        tracing::warn!(layer = %id, "a layer of a failed build is still used by a container");
-    }
-}
-
-/// The engine removes the container of a step that was cut off in its own time, and until then keeps
-/// the layer that the container began with.
-async fn remove_when_free(docker: &Docker, id: &str) -> Result<(), EngineError> {
-    loop {
-        let options = RemoveImageOptionsBuilder::default().noprune(true).build();
-        match docker
-            .remove_image(id, Some(options), None)
-            .await
-            .map_err(EngineError::from)
-        {
-            Err(EngineError::Conflict(text)) if text.contains("container") => {
-                sleep(RETRY_REMOVAL).await;
-            }
-            removed => return removed.map(drop),
-        }
-    }
-}
-
-/// Nameless images that follow a layer of the build and were made since it began.
-async fn unreported(docker: &Docker, left: &LeftLayers) -> Vec<String> {
-    let filters = HashMap::from([("dangling", vec!["true"])]);
-    let options = ListImagesOptionsBuilder::default()
-        .filters(&filters)
-        .build();
-    let question = async { Ok(docker.list_images(Some(options)).await?) };
-    let nameless = bounded(CLEANUP, "list images", question)
-        .await
-        .unwrap_or_default();
-    let follows = |image: &ImageSummary| {
-        let parent = image.parent_id.trim_start_matches("sha256:");
-        left.ids
-            .iter()
-            .any(|id| !parent.is_empty() && parent.starts_with(id.as_str()))
-    };
-    let is_new = |image: &ImageSummary| image.created >= left.began.as_second();
-    nameless
-        .into_iter()
-        .filter(|image| follows(image) && is_new(image))
-        .map(|i| i.id)
-        .collect()
-}
-
-async fn is_left_by_build(docker: &Docker, id: &str, began: Timestamp) -> bool {
-    let question = async { Ok(docker.inspect_image(id).await?) };
-    let Ok(image) = bounded(CLEANUP, "answer", question).await else {
-        return false;
-    };
-    let named = |names: Option<Vec<String>>| names.is_some_and(|names| !names.is_empty());
-    let made = time(image.created.as_deref());
-    made.is_some_and(|made| made >= began) && !named(image.repo_tags) && !named(image.repo_digests)
 }
 
 fn shortened(error: EngineError) -> EngineError {
@@ -170,10 +266,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_layer_lines_name_layers() {
+    fn a_step_that_failed_is_told_from_other_failures() {
+        let failed = "The command '/bin/sh -c exit 7' returned a non-zero code: 7";
+        assert_eq!(exit_code(failed), Some(7));
+        assert_eq!(exit_code("COPY failed: no such file"), None);
+    }
+
+    #[test]
+    fn only_layer_lines_name_layers_and_containers() {
         assert_eq!(layer(" ---> 0123456789ab\n"), Some("0123456789ab"));
         assert_eq!(layer(" ---> Running in 0123456789ab\n"), None);
         assert_eq!(layer(" ---> Using cache\n"), None);
         assert_eq!(layer("Step 1/2 : FROM a\n"), None);
+        let running = " ---> Running in 0123456789ab\n";
+        assert_eq!(container(running), Some("0123456789ab"));
+        assert_eq!(container(" ---> 0123456789ab\n"), None);
     }
 }

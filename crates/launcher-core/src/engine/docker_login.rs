@@ -6,7 +6,7 @@ use base64::{
     Engine as _,
     engine::general_purpose::{STANDARD, URL_SAFE},
 };
-use bollard::{Docker, auth::DockerCredentials};
+use bollard::auth::DockerCredentials;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::{
@@ -88,18 +88,15 @@ pub(super) fn header(login: &RegistryLogin) -> Result<HeaderValue, EngineError> 
 }
 
 /// `bollard` writes a build's credentials in plain Base64, whose alphabet is not that of URLs.
-pub(super) fn with_readable_credentials(docker: &Docker) -> Docker {
-    docker.clone().with_request_modifier(|mut request| {
-        if let Some(value) = request.headers_mut().get_mut(BUILD_HEADER) {
-            let text = value.to_str().unwrap_or_default();
-            let text = text.replace('+', "-").replace('/', "_");
-            if let Ok(readable) = HeaderValue::try_from(text) {
-                *value = readable;
-                value.set_sensitive(true);
-            }
+pub(super) fn make_credentials_readable<B>(request: &mut hyper::Request<B>) {
+    if let Some(value) = request.headers_mut().get_mut(BUILD_HEADER) {
+        let text = value.to_str().unwrap_or_default();
+        let text = text.replace('+', "-").replace('/', "_");
+        if let Ok(readable) = HeaderValue::try_from(text) {
+            *value = readable;
+            value.set_sensitive(true);
         }
-        request
-    })
+    }
 }
 
 /// An error without the credentials, which a registry may send back in its words.

@@ -14,9 +14,9 @@ use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    BuildSpec, Container, ContainerSpec, ContainerState, Engine, EngineError, EngineImage, Event,
-    ImageUser, LABEL_GENERATION, LABEL_INSTANCE, LABEL_OWNER, LayerState, LeftLayers, ListedImage,
-    RegistryLogin, Transfer, TransferNews, TransferOutput,
+    BuildFailure, BuildSpec, Container, ContainerSpec, ContainerState, Engine, EngineError,
+    EngineImage, Event, ImageUser, LABEL_GENERATION, LABEL_INSTANCE, LABEL_OWNER, LayerState,
+    LeftLayers, ListedImage, RegistryLogin, Resources, Transfer, TransferNews, TransferOutput,
 };
 use crate::ids::random_id;
 
@@ -437,14 +437,23 @@ impl Engine for FakeEngine {
         may_enter(Some(login), &format!("{PRIVATE}/image"))
     }
 
-    async fn build(&self, mut build: BuildSpec) -> Result<(), EngineError> {
+    async fn resources(&self) -> Result<Resources, EngineError> {
+        Ok(Resources {
+            memory_bytes: 8 << 30,
+            cpus: 4,
+        })
+    }
+
+    async fn build(&self, mut build: BuildSpec) -> Result<String, BuildFailure> {
         self.call("build", &build.name)?;
         while let Some(piece) = build.context.next().await {
             piece.map_err(|e| EngineError::Failed(e.to_string()))?;
         }
-        self.state.lock().name(&build.name, image());
+        let made = image();
+        let id = made.id.clone();
+        self.state.lock().name(&build.name, made);
         self.tell_image();
-        Ok(())
+        Ok(id)
     }
 
     async fn remove_layers(&self, _left: &LeftLayers) {}

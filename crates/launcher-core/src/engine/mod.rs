@@ -10,6 +10,7 @@ mod docker_build;
 mod docker_images;
 mod docker_inspect;
 mod docker_login;
+mod docker_remains;
 mod docker_request;
 mod docker_transfer;
 #[cfg(test)]
@@ -18,7 +19,7 @@ mod transfer;
 #[cfg(test)]
 mod transfer_contract;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -35,6 +36,13 @@ pub use transfer::{LayerState, RegistryLogin, Transfer, TransferNews, TransferOu
 pub const LABEL_INSTANCE: &str = "launcher.instance";
 /// Label with the id of the launcher (of its store) that made a container.
 pub const LABEL_OWNER: &str = "launcher.owner";
+/// Label of a built image with where its archive came from, without credentials. Images that are
+/// built from it by others inherit this and the following ones.
+pub const LABEL_SOURCE: &str = "launcher.source";
+/// Label of an image built from a Meteor bundle with its release, such as `METEOR@3.3`.
+pub const LABEL_METEOR_RELEASE: &str = "launcher.meteor-release";
+/// Label of an image built from a Meteor bundle with the Node version that it was made with.
+pub const LABEL_NODE_VERSION: &str = "launcher.node-version";
 
 /// Label with the number of the wish for a new container that a container was made for.
 pub const LABEL_GENERATION: &str = "launcher.generation";
@@ -108,12 +116,17 @@ pub trait Engine: Send + Sync + 'static {
     /// Whether a registry takes these credentials; if not, the engine's own words.
     async fn check_login(&self, login: &RegistryLogin) -> Result<(), EngineError>;
 
-    /// Builds an image and gives it its name only when the build has succeeded. A failed or
-    /// dropped build leaves no containers; its layers are for [`Engine::remove_layers`].
-    async fn build(&self, build: BuildSpec) -> Result<(), EngineError>;
+    /// Memory and processors of the machine that it runs on.
+    async fn resources(&self) -> Result<Resources, EngineError>;
 
-    /// Removes layers of a failed build, as far as nothing else needs them. Images that have a name, the base among them, are never touched.
-    /// Nor is anything that was made before the build began.
+    /// Builds an image, gives it its name only when the build has succeeded, and returns its id. A failed build
+    /// leaves no containers; what else it leaves, and what a dropped one does, is for
+    /// [`Engine::remove_layers`].
+    async fn build(&self, build: BuildSpec) -> Result<String, BuildFailure>;
+
+    /// Removes what a failed build left, as far as nothing else needs it, and waits for the engine to
+    /// end the build's step. Images that have a name, the base among them, are never touched, nor is
+    /// anything that was made before the build began.
     async fn remove_layers(&self, left: &LeftLayers);
 }
 
@@ -273,13 +286,39 @@ pub struct BuildSpec {
     pub context: BoxStream<'static, std::io::Result<Bytes>>,
     /// Credentials of the registries that the images may come from that it is built on.
     pub logins: Vec<RegistryLogin>,
+    /// Labels that the image gets beside its Dockerfile's own.
+    pub labels: BTreeMap<String, String>,
+    /// What it may use.
+    pub limits: BuildLimits,
     /// Called with every piece of output.
     pub output: Arc<dyn Fn(BuildOutput<'_>) + Send + Sync>,
+}
+
+/// What a build may use.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct BuildLimits {
+    /// Memory of each step, in bytes. Swap is not used beside it.
+    pub memory_bytes: u64,
+    /// Processors.
+    pub cpus: f64,
+    /// How long it may take in all.
+    pub time: Duration,
+}
+
+/// What the engine's machine has.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Resources {
+    /// Memory, in bytes.
+    pub memory_bytes: u64,
+    /// Processors.
+    pub cpus: u32,
 }
 
 /// What is known of the layers that a build left.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct LeftLayers {
+    /// The container of the step that was carried out last, which may still be there.
+    pub container: Option<String>,
     /// Their ids, oldest first, as they were reported; that of the base may be among them.
     pub ids: Vec<String>,
     /// When the build began, by the engine's clock.
@@ -295,6 +334,30 @@ pub enum BuildOutput<'a> {
     Text(&'a str),
     /// The id of the layer that a step started from or ended in.
     Layer(&'a str),
+    /// The id of the container in which a step is carried out.
+    Container(&'a str),
+}
+
+/// Why a build failed.
+#[derive(Clone, Debug, Error, Eq, PartialEq)]
+pub enum BuildFailure {
+    /// The engine did not do it.
+    #[error("{0}")]
+    Engine(#[from] EngineError),
+    /// It took longer than it may.
+    #[error("the build was not done within {0:?}")]
+    TooLong(Duration),
+    /// It said nothing for this long.
+    #[error("the build said nothing for {0:?}")]
+    Silent(Duration),
+    /// A step's program ended with an error.
+    #[error("a step ended with exit code {code}")]
+    Step {
+        /// Its exit code.
+        code: i64,
+        /// Whether the engine said that it, or a program that it began, had no memory left.
+        out_of_memory: bool,
+    },
 }
 
 /// Why the engine did not do something.

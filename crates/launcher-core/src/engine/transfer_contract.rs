@@ -122,6 +122,8 @@ async fn is_pushed(engine: &dyn Engine, name: &str, right: &RegistryLogin) -> St
     let build = BuildSpec {
         name: name.to_owned(),
         context: stream::iter([Ok(context(name))]).boxed(),
+        labels: std::collections::BTreeMap::new(),
+        limits: crate::BuildSettings::default().limits(engine.resources().await.unwrap()),
         logins: vec![right.clone()],
         output: Arc::new(|_: BuildOutput<'_>| {}),
     };

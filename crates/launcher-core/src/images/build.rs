@@ -1,15 +1,25 @@
 //! Building images from archives.
 
-use std::{fs::File, sync::Arc};
+use std::{collections::BTreeMap, fs::File, sync::Arc, time::Duration};
 
 use futures_util::StreamExt;
-use tokio::sync::mpsc;
+use parking_lot::Mutex;
+use tokio::{sync::mpsc, time::sleep};
 
-use super::{Images, build_log::BuildOutputLog, work};
+use super::{
+    Images,
+    build_log::{BuildOutputLog, Made},
+    failure::{self, Circumstances},
+    line::Turn,
+    work,
+};
 use crate::{
     BuildKind, BuildOrder, BuildSource, BuildStatus, Error, ImageName, ImageStatus,
     builds::{Outcome, Progress},
-    engine::{BuildSpec, EngineError},
+    engine::{
+        BuildFailure, BuildSpec, EngineError, LABEL_METEOR_RELEASE, LABEL_NODE_VERSION,
+        LABEL_OWNER, LABEL_SOURCE,
+    },
     error::BuildError,
     source,
     source::{Kind, Prepared},
@@ -18,6 +28,28 @@ use crate::{
 /// Layers of one build that are remembered for its clean-up; a Dockerfile has at most 127 of them
 /// in each stage.
 const MAX_LAYERS: usize = 1_000;
+/// A download that takes longer than this lets the next build go first.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Builds that were asked for by [`Images::begin_build`] and that the engine has not begun.
+#[derive(Default)]
+pub(super) struct Asked(Mutex<Vec<(String, BuildOrder, Arc<Progress>)>>);
+
+impl Asked {
+    /// One that would do the same.
+    fn equal(&self, name: &ImageName, order: &BuildOrder) -> Option<String> {
+        let mut list = self.0.lock();
+        list.retain(|(.., progress)| progress.build().status < BuildStatus::Building);
+        let name = name.canonical();
+        let equal = list.iter().find(|(n, o, _)| *n == name && o.is_same(order));
+        equal.map(|(.., progress)| progress.id())
+    }
+
+    fn add(&self, name: &ImageName, order: BuildOrder, progress: &Arc<Progress>) {
+        let asked = (name.canonical(), order, Arc::clone(progress));
+        self.0.lock().push(asked);
+    }
+}
 
 impl Images {
     /// Builds an image from an archive unless one of that name exists. Joins a build of that name
@@ -41,19 +73,31 @@ impl Images {
     }
 
     /// Begins a build, even if there is an image of that name, and returns its id. It waits for the
-    /// end of other work on that image.
+    /// end of other work on that image. An equal one that the engine has not begun is joined.
     pub(crate) fn begin_build(&self, name: &ImageName, order: BuildOrder) -> Result<String, Error> {
         can_be_built(name)?;
         let images = self.this.upgrade().ok_or(Error::ShuttingDown)?;
+        if let Some(equal) = self.asked.equal(name, &order) {
+            return Ok(equal);
+        }
         let progress = self
             .builds
             .begin(BuildKind::Build, name, Some(order.source.public()))?;
+        self.asked.add(name, order.clone(), &progress);
         let (id, name) = (progress.id(), name.clone());
+        // Whoever asks for this name from now on joins it.
+        let turn = self.work.try_turn(&name, work::Kind::Build);
         tokio::spawn(async move {
-            let turn = images.work.turn(&name, work::Kind::Build);
+            let turn = async {
+                match turn {
+                    Some(turn) => turn,
+                    None => images.work.turn(&name, work::Kind::Build).await,
+                }
+            };
             tokio::select! {
-                turn = turn => turn.carry_out(images.build(&name, &order, &progress)).await,
+                biased;
                 () = progress.cancelled() => images.builds.end(&progress, Outcome::Cancelled).await,
+                turn = turn => turn.carry_out(images.build(&name, &order, &progress)).await,
             }
         });
         Ok(id)
@@ -82,22 +126,26 @@ impl Images {
     ) -> Result<(), Error> {
         let build = progress.id();
         tracing::info!(%build, image = %name, "building");
+        // The next build begins when this one has ended and nothing of it is left.
+        let mut turn = None;
         let built = tokio::select! {
-            built = self.try_build(name, order, progress) => built,
-            () = progress.cancelled() => Err(BuildError::Cancelled),
+            built = self.try_build(name, order, progress, &mut turn) => built,
+            never = self.builds.keep_written(progress) => match never {},
         };
-        if let (Ok(()), BuildSource::Upload(upload)) = (&built, &order.source)
+        if let (Ok(_), BuildSource::Upload(upload)) = (&built, &order.source)
             && let Err(error) = upload.used_up().await
         {
             tracing::warn!(%build, %error, "an upload that was built stays until it expires");
         }
-        let settled = self.settle(name, false).await;
+        let cut_off = built.as_ref().is_err_and(BuildError::cut_off);
+        let settled = self.settle(name, cut_off).await;
         let outcome = match &built {
-            Ok(()) => Outcome::Succeeded(self.table.get(name).and_then(|image| image.image_id)),
+            Ok(image) => Outcome::Succeeded(Some(image.clone())),
             Err(BuildError::Cancelled) => Outcome::Cancelled,
-            Err(error) => Outcome::Failed(error.to_string()),
+            Err(error) => Outcome::Failed(error.sentence()),
         };
         self.builds.end(progress, outcome).await;
+        drop(turn);
         let Err(error) = built else {
             tracing::info!(%build, image = %name, "built");
             return settled;
@@ -106,56 +154,136 @@ impl Images {
         if let Err(error) = settled {
             tracing::warn!(image = %name, %error, "a failed build is not cleaned up yet");
         }
-        let (image, reason) = (name.to_string(), error.to_string());
-        Err(Error::Build {
-            image,
-            build,
-            reason,
+        let image = name.to_string();
+        Err(match error {
+            BuildError::Cancelled if self.builds.is_closed() => Error::ShuttingDown,
+            BuildError::Cancelled => Error::BuildCancelled { image, build },
+            error => Error::Build {
+                image,
+                build,
+                reason: error.to_string(),
+            },
         })
     }
 
-    async fn try_build(
-        &self,
+    /// Returns the image's id.
+    async fn try_build<'a>(
+        &'a self,
         name: &ImageName,
         order: &BuildOrder,
         progress: &Arc<Progress>,
-    ) -> Result<(), BuildError> {
+        turn: &mut Turn<'a>,
+    ) -> Result<String, BuildError> {
         let recorded = self.builds.record(progress).await;
         recorded.map_err(|error| BuildError::record(error.into()))?;
+        let prepared = async {
+            let archive = self.archive_in_turn(&order.source, progress, turn).await?;
+            self.prepare(name, order, archive, progress).await
+        };
+        let prepared = unless_cancelled(progress, prepared).await?;
+        let engine = async { Ok(self.engine.resources().await?) };
+        let limits = self
+            .settings
+            .builds
+            .limits(unless_cancelled(progress, engine).await?);
+        progress.enter(BuildStatus::Building);
+        let (log, output, made) = BuildOutputLog::new(Arc::clone(progress));
+        let spec = BuildSpec {
+            name: name.with_tag(),
+            labels: self.labels(&order.source, prepared.kind()),
+            context: prepared.into_stream().boxed(),
+            logins: self.registries.logins(),
+            limits,
+            output,
+        };
+        // What was made is recorded to its end, also when the build is cut off.
+        let recorded = self.record_made(name, made);
+        let (built, ()) = tokio::join!(self.engine_builds(spec, progress), recorded);
+        let image = match built {
+            Ok(built) => built.map_err(|failure| {
+                let (output, build) = (log.ending(), progress.build());
+                let at = Circumstances {
+                    step: build.step.as_ref(),
+                    output: &output,
+                    memory_bytes: limits.memory_bytes,
+                };
+                explained(&failure, &at)
+            })?,
+            Err(cancelled) => return Err(cancelled),
+        };
+        self.has_its_name(name, image).await
+    }
+
+    async fn engine_builds(
+        &self,
+        spec: BuildSpec,
+        progress: &Progress,
+    ) -> Result<Result<String, BuildFailure>, BuildError> {
+        tokio::select! {
+            built = self.engine.build(spec) => Ok(built),
+            () = progress.cancelled() => Err(BuildError::Cancelled),
+        }
+    }
+
+    /// The engine names an image in a last step of its own, of which it does not tell in so many words.
+    async fn has_its_name(&self, name: &ImageName, built: String) -> Result<String, BuildError> {
+        match self.engine.image(&name.with_tag()).await? {
+            Some(image) if image.id == built => Ok(built),
+            _ => Err(EngineError::Failed("the engine did not name the image".into()).into()),
+        }
+    }
+
+    fn labels(&self, source: &BuildSource, kind: &Kind) -> BTreeMap<String, String> {
+        let mut labels = BTreeMap::from([(LABEL_OWNER.to_owned(), self.settings.owner.clone())]);
+        // A label that is new each time would be a step that the engine never has in its cache.
+        if let BuildSource::Url(_) = source {
+            labels.insert(LABEL_SOURCE.to_owned(), source.public());
+        }
+        if let Kind::MeteorBundle(bundle) = kind {
+            let release = (LABEL_METEOR_RELEASE, &bundle.meteor_release);
+            for (label, value) in [release, (LABEL_NODE_VERSION, &bundle.node_version)] {
+                labels.extend(value.clone().map(|value| (label.to_owned(), value)));
+            }
+        }
+        labels
+    }
+
+    /// Waits for the build's turn and fetches its archive. The turn is lent to the next build while
+    /// that takes long.
+    async fn archive_in_turn<'a>(
+        &'a self,
+        source: &BuildSource,
+        progress: &Arc<Progress>,
+        turn: &mut Turn<'a>,
+    ) -> Result<File, BuildError> {
+        *turn = self.line.turn(progress).await;
+        let mut archive = std::pin::pin!(self.archive(source, progress));
+        tokio::select! {
+            archive = &mut archive => return archive,
+            () = sleep(PATIENCE) => *turn = None,
+        }
+        let archive = archive.await?;
+        *turn = self.line.turn(progress).await;
+        Ok(archive)
+    }
+
+    async fn prepare(
+        &self,
+        name: &ImageName,
+        order: &BuildOrder,
+        archive: File,
+        progress: &Arc<Progress>,
+    ) -> Result<Prepared, BuildError> {
+        progress.enter(BuildStatus::Preparing);
         let began = self.engine.time().await?;
         let begin = self.table.change(name, |image| {
             image.status = ImageStatus::Building;
             image.source_url = Some(order.source.public());
             image.build_began = Some(began);
             image.layers.clear();
+            image.step_container = None;
         });
         begin.await.map_err(BuildError::record)?;
-        let prepared = self.prepare(order, progress).await?;
-        self.ensure_base(prepared.kind(), progress).await?;
-        let _slot = self.build_slots.acquire().await;
-        progress.enter(BuildStatus::Building);
-        let (log, output, layers) = BuildOutputLog::new(Arc::clone(progress));
-        let context = prepared.into_stream().boxed();
-        let build = BuildSpec {
-            name: name.with_tag(),
-            context,
-            logins: self.registries.logins(),
-            output,
-        };
-        let recorded = self.record_layers(name, layers);
-        let (built, ()) = tokio::join!(self.engine.build(build), recorded);
-        Ok(built.map_err(|error| log.explained(error))?)
-    }
-
-    async fn prepare(
-        &self,
-        order: &BuildOrder,
-        progress: &Arc<Progress>,
-    ) -> Result<Prepared, BuildError> {
-        let _slot = self.download_slots.acquire().await;
-        progress.enter(BuildStatus::Downloading);
-        let archive = self.archive(&order.source, progress).await?;
-        progress.enter(BuildStatus::Preparing);
         let mut options = self.settings.source.clone();
         if let Some(wanted) = order.source_map_support {
             options.source_map_support = wanted;
@@ -164,6 +292,7 @@ impl Images {
         for note in prepared.notes() {
             progress.say_line(note);
         }
+        self.ensure_base(prepared.kind(), progress).await?;
         Ok(prepared)
     }
 
@@ -173,6 +302,8 @@ impl Images {
         source: &BuildSource,
         progress: &Arc<Progress>,
     ) -> Result<File, BuildError> {
+        let _slot = self.download_slots.acquire().await;
+        progress.enter(BuildStatus::Downloading);
         let settings = &self.settings;
         match source {
             BuildSource::Url(url) => {
@@ -215,19 +346,42 @@ impl Images {
         pulled.map_err(|error| BuildError::Base { image: base, error })
     }
 
-    /// Writes down each layer as it appears, so that a launcher started after a crash can remove
-    /// what an interrupted build left.
-    async fn record_layers(&self, name: &ImageName, mut layers: mpsc::Receiver<String>) {
-        while let Some(layer) = layers.recv().await {
-            let recorded = self.table.change(name, |image| {
-                if image.layers.len() < MAX_LAYERS && !image.layers.contains(&layer) {
-                    image.layers.push(layer);
+    /// Writes down what a build makes as it appears, so that a launcher started after a crash can
+    /// remove what an interrupted build left.
+    async fn record_made(&self, name: &ImageName, mut made: mpsc::Receiver<Made>) {
+        while let Some(made) = made.recv().await {
+            let recorded = self.table.change(name, |image| match made {
+                Made::Container(container) => image.step_container = Some(container),
+                Made::Layer(layer) => {
+                    if image.layers.len() < MAX_LAYERS && !image.layers.contains(&layer) {
+                        image.layers.push(layer);
+                    }
                 }
             });
             if let Err(error) = recorded.await {
-                tracing::warn!(%error, "a layer of a build could not be recorded");
+                tracing::warn!(%error, "what a build made could not be recorded");
             }
         }
+    }
+}
+
+async fn unless_cancelled<T>(
+    progress: &Progress,
+    work: impl Future<Output = Result<T, BuildError>>,
+) -> Result<T, BuildError> {
+    tokio::select! {
+        done = work => done,
+        () = progress.cancelled() => Err(BuildError::Cancelled),
+    }
+}
+
+fn explained(failure: &BuildFailure, at: &Circumstances<'_>) -> BuildError {
+    let step_failed = matches!(failure, BuildFailure::Step { .. });
+    let refused = matches!(failure, BuildFailure::Engine(EngineError::Failed(_)));
+    BuildError::Failed {
+        sentence: failure::sentence(failure, at),
+        output: at.output.to_vec(),
+        cut_off: !step_failed && !refused,
     }
 }
 

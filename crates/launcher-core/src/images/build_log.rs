@@ -5,11 +5,7 @@ use std::{collections::VecDeque, sync::Arc};
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
-use crate::{
-    BuildStep,
-    builds::Progress,
-    engine::{BuildOutput, EngineError},
-};
+use crate::{BuildStep, builds::Progress, engine::BuildOutput};
 
 /// Lines of a failed build's output that go into its error.
 const TAIL_LINES: usize = 20;
@@ -22,41 +18,41 @@ const WAITING_LAYERS: usize = 256;
 /// Takes a build's output.
 pub(super) type Output = Arc<dyn Fn(BuildOutput<'_>) + Send + Sync>;
 
+/// What a build has made that has to be removed if it fails.
+pub(super) enum Made {
+    Layer(String),
+    Container(String),
+}
+
 /// The end of a build's output.
 pub(super) struct BuildOutputLog(Arc<Mutex<VecDeque<String>>>);
 
 impl BuildOutputLog {
-    /// The log, what takes the build's output, and the layers; they end with the output.
-    pub(super) fn new(progress: Arc<Progress>) -> (Self, Output, mpsc::Receiver<String>) {
-        let (sender, layers) = mpsc::channel(WAITING_LAYERS);
+    /// The log, what takes the build's output, and what it makes; this ends with the output.
+    pub(super) fn new(progress: Arc<Progress>) -> (Self, Output, mpsc::Receiver<Made>) {
+        let (sender, made) = mpsc::channel(WAITING_LAYERS);
         let tail = Arc::<Mutex<VecDeque<String>>>::default();
         let log = Self(Arc::clone(&tail));
+        let make = move |made| drop(sender.try_send(made));
         let output = move |output: BuildOutput<'_>| match output {
-            BuildOutput::Layer(layer) => drop(sender.try_send(layer.to_owned())),
+            BuildOutput::Layer(layer) => make(Made::Layer(layer.to_owned())),
+            BuildOutput::Container(container) => make(Made::Container(container.to_owned())),
             BuildOutput::Text(text) => {
                 if let Some(step) = step(text) {
                     progress.step(step);
+                    // What failed is in the step that was carried out last.
+                    tail.lock().clear();
                 }
                 progress.say(text);
                 remember(&mut tail.lock(), text);
             }
         };
-        (log, Arc::new(output), layers)
+        (log, Arc::new(output), made)
     }
 
-    /// What the engine says of a failure, and what the build said last.
-    pub(super) fn explained(&self, error: EngineError) -> EngineError {
-        let tail = self.0.lock();
-        match error {
-            EngineError::Failed(text) if !tail.is_empty() => {
-                let lines: Vec<&str> = tail.iter().map(String::as_str).collect();
-                EngineError::Failed(format!(
-                    "{text}; its output ended with:\n{}",
-                    lines.join("\n")
-                ))
-            }
-            error => error,
-        }
+    /// The last lines that the step's program printed.
+    pub(super) fn ending(&self) -> Vec<String> {
+        self.0.lock().iter().cloned().collect()
     }
 }
 
@@ -98,19 +94,17 @@ mod tests {
     #[tokio::test]
     async fn the_error_has_the_programs_last_lines_and_nothing_else() {
         let progress = Progress::for_tests();
-        let (log, output, _layers) = BuildOutputLog::new(Arc::clone(&progress));
+        let (log, output, _made) = BuildOutputLog::new(Arc::clone(&progress));
         for text in [
+            "Step 4/11 : RUN echo earlier\n",
+            "earlier\n",
             "Step 5/11 : RUN npm install\n",
             " ---> Running in 0123\n",
             "\u{1b}[91mnpm error 404\n\u{1b}[0m",
         ] {
             output(BuildOutput::Text(text));
         }
-        let error = log.explained(EngineError::Failed("code 1".into()));
-        assert_eq!(
-            error.to_string(),
-            "code 1; its output ended with:\nnpm error 404"
-        );
+        assert_eq!(log.ending(), ["npm error 404"]);
         let step = progress.build().step.unwrap();
         assert_eq!(
             (step.number, step.of, step.text.as_str()),

@@ -2,7 +2,9 @@
 
 mod build;
 mod build_log;
+mod failure;
 mod layers;
+mod line;
 mod pull;
 mod push;
 mod table;
@@ -19,9 +21,9 @@ use std::{
 
 use tokio::sync::Semaphore;
 
-use self::{table::Table, transfers::Transfers, work::Work};
+use self::{build::Asked, line::Line, table::Table, transfers::Transfers, work::Work};
 use crate::{
-    Error, Image, ImageName, ImageStatus, Observer,
+    BuildSettings, Error, Image, ImageName, ImageStatus, Observer,
     builds::Builds,
     engine::{Engine, EngineImage, LeftLayers},
     registries::Registries,
@@ -29,8 +31,6 @@ use crate::{
     store::Store,
 };
 
-/// Builds that may use the engine at the same time.
-const BUILDS_AT_ONCE: usize = 1;
 /// Archives that may be fetched and read at the same time.
 const DOWNLOADS_AT_ONCE: usize = 3;
 
@@ -43,6 +43,10 @@ pub(crate) struct ImageSettings {
     pub(crate) fetcher: source::Fetcher,
     /// How they are made into build contexts.
     pub(crate) source: source::Options,
+    /// How many builds go on at once, and what they may use.
+    pub(crate) builds: BuildSettings,
+    /// Id of this launcher, with which images are labelled.
+    pub(crate) owner: String,
 }
 
 pub(crate) struct Images {
@@ -54,7 +58,10 @@ pub(crate) struct Images {
     transfers: Transfers,
     table: Table,
     work: Work,
-    build_slots: Semaphore,
+    /// Builds that wait for their turn.
+    line: Line,
+    /// Builds that others may join before the engine builds them.
+    asked: Asked,
     download_slots: Semaphore,
 }
 
@@ -65,6 +72,7 @@ impl Images {
         observer: Arc<dyn Observer>,
         settings: ImageSettings,
     ) -> Arc<Self> {
+        let line = Line::new(settings.builds.at_once);
         Arc::new_cyclic(|this| Self {
             this: this.clone(),
             registries: Registries::new(
@@ -78,7 +86,8 @@ impl Images {
             builds: Builds::new(Arc::clone(&store), Arc::clone(&observer)),
             table: Table::new(store, observer),
             work: Work::default(),
-            build_slots: Semaphore::new(BUILDS_AT_ONCE),
+            line,
+            asked: Asked::default(),
             download_slots: Semaphore::new(DOWNLOADS_AT_ONCE),
         })
     }
@@ -135,6 +144,7 @@ impl Images {
         };
         if let Some(began) = image.build_began {
             let left = LeftLayers {
+                container: image.step_container.clone(),
                 ids: image.layers.clone(),
                 began,
                 interrupted,
@@ -155,6 +165,7 @@ fn become_ready(image: &mut Image, found: &EngineImage) {
     image.status = ImageStatus::Ready;
     image.build_began = None;
     image.layers.clear();
+    image.step_container = None;
 }
 
 fn clear_directory(path: &std::path::Path) -> std::io::Result<()> {

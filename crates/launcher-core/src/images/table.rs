@@ -90,5 +90,6 @@ fn first_record(name: &ImageName) -> Image {
         source_url: None,
         build_began: None,
         layers: Vec::new(),
+        step_container: None,
     }
 }

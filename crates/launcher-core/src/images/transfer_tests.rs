@@ -49,6 +49,8 @@ impl World {
             temporary: temporary.path().to_owned(),
             fetcher: source::Fetcher::new(source::FetchOptions::default()).unwrap(),
             source: source::Options::default(),
+            builds: crate::BuildSettings::default(),
+            owner: "launcher".into(),
         };
         let observer = Arc::clone(&heard) as Arc<dyn Observer>;
         let images = Images::new(store, Arc::new(engine.clone()), observer, settings);

@@ -95,6 +95,14 @@ impl Work {
         }
     }
 
+    /// Takes the turn if nobody works on this image.
+    pub(super) fn try_turn(&self, name: &ImageName, kind: Kind) -> Option<Turn> {
+        match self.enter(name, kind) {
+            Entered::First(place, sender) => Some(Turn { place, sender }),
+            Entered::Joined(_) | Entered::Other(_) => None,
+        }
+    }
+
     /// Waits for the end of all work on this image, and takes the next turn.
     pub(super) async fn turn(&self, name: &ImageName, kind: Kind) -> Turn {
         loop {

@@ -112,6 +112,7 @@ async fn keeps_images(store: &dyn Store) {
         source_url: Some("http://a.test/app.tar.gz".to_owned()),
         build_began: Some(Timestamp::UNIX_EPOCH),
         layers: vec!["0123456789ab".to_owned()],
+        step_container: Some("ba9876543210".to_owned()),
     };
     store.put(&building).await.expect("written");
     let ready = Image {

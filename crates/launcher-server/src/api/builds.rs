@@ -1,12 +1,15 @@
 //! Builds, pulls and pushes, and what builds say.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+};
 
 use ddp_server::{
     Builder, Error, Publication,
     ejson::{Fields, Value},
     fields,
-    live::{Collection, Writer, collection},
+    live::{Collection, Query, Writer, collection},
 };
 use launcher_core::{Build, Launcher, LogLine};
 use parking_lot::Mutex;
@@ -17,8 +20,9 @@ use super::{
     publications::date,
 };
 
-/// Lines of a log that are published of a build that goes on.
-const MAX_LINES: u64 = 5_000;
+/// Lines of a log that are published of a build that goes on, and bytes of their texts.
+const MAX_LINES: usize = 5_000;
+const MAX_BYTES: usize = 1024 * 1024;
 
 /// The writing ends: of the builds, and of the log of each that goes on.
 pub(crate) struct BuildDocuments {
@@ -32,7 +36,54 @@ pub(crate) struct BuildPublications {
     logs: Logs,
 }
 
-type Logs = Arc<Mutex<HashMap<String, (Writer, Collection)>>>;
+type Logs = Arc<Mutex<HashMap<String, Log>>>;
+
+/// The newest lines of one build.
+struct Log {
+    build: String,
+    lines: Writer,
+    view: Collection,
+    /// Their numbers and the lengths of their texts, oldest first.
+    sizes: VecDeque<(u64, usize)>,
+    bytes: usize,
+}
+
+impl Log {
+    fn new(build: &str) -> Self {
+        let (lines, view) = collection("BuildLog");
+        Self {
+            build: build.to_owned(),
+            lines,
+            view,
+            sizes: VecDeque::new(),
+            bytes: 0,
+        }
+    }
+
+    fn add(&mut self, line: &LogLine) {
+        let document = fields! {
+            "build": self.build.as_str(),
+            "number": line.number,
+            "at": date(line.at),
+            "text": line.text.as_str(),
+        };
+        self.lines.set(self.id(line.number), document);
+        self.sizes.push_back((line.number, line.text.len()));
+        self.bytes += line.text.len();
+        while self.sizes.len() > MAX_LINES || self.bytes > MAX_BYTES {
+            let Some((number, bytes)) = self.sizes.pop_front() else {
+                return;
+            };
+            self.bytes -= bytes;
+            self.lines.remove(self.id(number));
+        }
+    }
+
+    /// Lines with higher numbers have greater ids, so that clients who sort by id have the order.
+    fn id(&self, number: u64) -> String {
+        format!("{}-{number:010}", self.build)
+    }
+}
 
 /// The two ends of all builds, of which there are none.
 pub(super) fn collections() -> (BuildDocuments, BuildPublications) {
@@ -53,8 +104,7 @@ impl BuildDocuments {
     pub(super) fn changed(&self, id: &str, build: Option<&Build>) {
         if build.is_some_and(|build| !build.status.is_over()) {
             let mut logs = self.logs.lock();
-            logs.entry(id.to_owned())
-                .or_insert_with(|| collection("BuildLog"));
+            logs.entry(id.to_owned()).or_insert_with(|| Log::new(id));
         } else {
             // Whoever has subscribed keeps what is there.
             self.logs.lock().remove(id);
@@ -66,8 +116,10 @@ impl BuildDocuments {
     }
 
     pub(super) fn logged(&self, build: &str, lines: &[LogLine]) {
-        if let Some((writer, _)) = self.logs.lock().get(build) {
-            write_lines(writer, build, lines);
+        if let Some(log) = self.logs.lock().get_mut(build) {
+            for line in lines {
+                log.add(line);
+            }
         }
     }
 }
@@ -82,9 +134,9 @@ pub(super) fn register(
     let launcher = Arc::clone(launcher);
     let (all, one) = (builds.clone(), builds);
     builder
-        .publish("imageBuilds", move |_subscription, _params: Vec<Value>| {
-            let all = all.find();
-            async move { Ok(Publication::from(all)) }
+        .publish("imageBuilds", move |_subscription, params: Vec<Value>| {
+            let found = newest(&all, &Arguments::new(params));
+            async move { Ok(Publication::from(found?)) }
         })
         .publish("imageBuild", move |_subscription, params: Vec<Value>| {
             let found = build_id(&Arguments::new(params)).map(|id| one.find_one(id));
@@ -96,55 +148,63 @@ pub(super) fn register(
         })
 }
 
+/// The newest builds, as many as `{limit}` says, and those that begin later.
+fn newest(builds: &Collection, arguments: &Arguments) -> Result<Query, Error> {
+    let limit = count(arguments, 0, "limit", "builds")?.unwrap_or(usize::MAX);
+    let mut times: Vec<i64> = builds
+        .documents()
+        .iter()
+        .filter_map(|(_, build)| created_at(build))
+        .collect();
+    times.sort_unstable_by(|a, b| b.cmp(a));
+    let Some(newest_left_out) = times.get(limit).copied() else {
+        return Ok(builds.find());
+    };
+    let is_newer = move |build: &Fields| created_at(build).is_some_and(|at| at > newest_left_out);
+    Ok(builds.find().filter(is_newer))
+}
+
+fn created_at(build: &Fields) -> Option<i64> {
+    build.get("createdAt")?.as_date()?.millis()
+}
+
 async fn log(
     launcher: &Launcher,
     logs: &Logs,
     arguments: &Arguments,
 ) -> Result<Publication, Error> {
     let id = build_id(arguments)?;
-    let tail = tail(arguments)?;
-    let live = logs.lock().get(&id).map(|(_, lines)| lines.clone());
+    let tail = count(arguments, 1, "tail", "lines")?.unwrap_or(MAX_LINES);
+    let live = logs.lock().get(&id).map(|log| log.view.clone());
     let lines = match live {
         Some(lines) => lines,
         None => finished(launcher, &id).await?,
     };
-    let newest = lines
+    let mut numbers: Vec<u64> = lines
         .documents()
         .iter()
         .filter_map(|(_, line)| number(line))
-        .max();
-    let first = newest.unwrap_or(0).saturating_sub(tail) + 1;
-    let query = lines
-        .find()
-        .filter(move |line| number(line).is_some_and(|n| n >= first));
-    Ok(Publication::from(query))
+        .collect();
+    numbers.sort_unstable_by(|a, b| b.cmp(a));
+    let Some(newest_left_out) = numbers.get(tail).copied() else {
+        return Ok(Publication::from(lines.find()));
+    };
+    let is_newer = move |line: &Fields| number(line).is_some_and(|n| n > newest_left_out);
+    Ok(Publication::from(lines.find().filter(is_newer)))
 }
 
-/// The log of a build that is over, as a collection that never changes.
+/// The log of a build that is over, as a collection that never changes. Of one that is not known,
+/// as of a document that is not there, there is nothing.
 async fn finished(launcher: &Launcher, id: &str) -> Result<Collection, Error> {
-    let lines = launcher.build_log(id).await.map_err(|e| from_core(&e))?;
-    let (writer, view) = collection("BuildLog");
-    write_lines(&writer, id, &lines);
-    Ok(view)
-}
-
-fn write_lines(writer: &Writer, build: &str, lines: &[LogLine]) {
-    for line in lines {
-        let document = fields! {
-            "build": build,
-            "number": line.number,
-            "at": date(line.at),
-            "text": line.text.as_str(),
-        };
-        writer.set(line_id(build, line.number), document);
-        if let Some(oldest) = line.number.checked_sub(MAX_LINES) {
-            writer.remove(line_id(build, oldest));
-        }
+    let lines = match launcher.build_log(id).await {
+        Err(launcher_core::Error::NoSuchBuild(_)) => Vec::new(),
+        lines => lines.map_err(|e| from_core(&e))?,
+    };
+    let mut log = Log::new(id);
+    for line in &lines {
+        log.add(line);
     }
-}
-
-fn line_id(build: &str, number: u64) -> String {
-    format!("{build}-{number}")
+    Ok(log.view)
 }
 
 fn number(line: &Fields) -> Option<u64> {
@@ -155,13 +215,22 @@ fn build_id(arguments: &Arguments) -> Result<String, Error> {
     arguments.build_id().map(str::to_owned)
 }
 
-/// How many of the lines that are there already are sent: `{tail}`, all of them without it.
-fn tail(arguments: &Arguments) -> Result<u64, Error> {
-    let Some(tail) = arguments.option(1, "tail") else {
-        return Ok(MAX_LINES);
+/// How many of those that are there already are sent: without the option, all.
+fn count(
+    arguments: &Arguments,
+    index: usize,
+    option: &str,
+    of: &str,
+) -> Result<Option<usize>, Error> {
+    let Some(count) = arguments.option(index, option) else {
+        return Ok(None);
     };
-    whole_number(tail)
-        .ok_or_else(|| bad_request("The tail option must be a whole number of lines, 0 or more."))
+    let number = whole_number(count).ok_or_else(|| {
+        bad_request(format!(
+            "The {option} option must be a whole number of {of}, 0 or more."
+        ))
+    })?;
+    Ok(Some(usize::try_from(number).unwrap_or(usize::MAX)))
 }
 
 fn whole_number(value: &Value) -> Option<u64> {
@@ -181,6 +250,7 @@ fn fields_of(build: &Build) -> Fields {
         "image": build.image.as_str(),
         "source": build.source.as_deref(),
         "status": build.status.as_str(),
+        "queuePlace": build.place,
         "createdAt": date(build.created_at),
         "startedAt": build.started_at.map(date),
         "finishedAt": build.finished_at.map(date),

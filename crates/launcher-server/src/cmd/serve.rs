@@ -120,7 +120,12 @@ impl Server {
     async fn stop(self) {
         self.stop.cancel();
         self.launcher.uploads().stop();
-        self.api.finish(IN_FLIGHT).await;
+        // Whoever waits for a build gets an answer when it has ended.
+        let builds = timeout(IN_FLIGHT, self.launcher.end_builds());
+        let (ended, ()) = tokio::join!(builds, self.api.finish(IN_FLIGHT));
+        if ended.is_err() {
+            tracing::warn!("some builds are left to the next start");
+        }
         drop(tokio::join!(self.control, self.proxy));
         self.launcher.shutdown().await;
     }
@@ -153,6 +158,7 @@ impl Signals {
 fn settings(config: &Config) -> Settings {
     let fetch = FetchOptions {
         allow_private: config.allow_private_sources,
+        deadline: config.download_time,
         ..FetchOptions::default()
     };
     Settings {
@@ -168,6 +174,7 @@ fn settings(config: &Config) -> Settings {
             source_map_support: config.source_map_support,
             ..Options::default()
         },
+        builds: config.builds.clone(),
     }
 }
 
