@@ -1,7 +1,9 @@
-// An image registry on loopback: Debian's docker-registry, with an empty folder.
+// An image registry on loopback: Debian's docker-registry, with an empty folder, with or without authentication; and a relay
+// before it, where its bytes can be held up and its connections cut.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { docker } from './docker.js';
@@ -9,9 +11,15 @@ import { request } from './http.js';
 import { freePort } from './ports.js';
 import { until } from './until.js';
 
+/** Users of a registry with authentication: each one's password, and the line that `htpasswd -B` makes of it. */
+export const users = {
+  right: { username: 'user', password: 'ri>ght?~', line: 'user:$2b$04$/5tSTleUkrSYvM2eHuTYg.4/wTVwWd0Uznnq/gNviwgq0/Bn4upm.' },
+  changed: { username: 'user', password: 'chan>ged?~', line: 'user:$2b$04$ZLU9fuimthBaD4.buTvPROVE623KdoO6BCUZTSAxK/vqUkTnTijQ6' },
+};
+
 export class Registry {
-  /** Starts one; it tells of pushes at `hook`, if one is given. */
-  static async start({ hook } = {}) {
+  /** Starts one; it tells of pushes at `hook`, and lets in only `user`, if they are given. */
+  static async start({ hook, user } = {}) {
     const [folder, port] = [await mkdtemp(join(tmpdir(), 'meteor-launcher-registry-')), await freePort()];
     const config = join(folder, 'config.yml');
     await writeFile(config, `version: 0.1
@@ -19,15 +27,17 @@ log: {level: error}
 storage: {filesystem: {rootdirectory: ${join(folder, 'images')}}, delete: {enabled: true}}
 http: {addr: '127.0.0.1:${port}'}
 notifications: {endpoints: [${hook ? `{name: hook, url: '${hook}', timeout: 5s, threshold: 3, backoff: 1s}` : ''}]}
+${user ? `auth: {htpasswd: {realm: test, path: ${join(folder, 'users')}}}` : ''}
 `);
-    const server = spawn('docker-registry', ['serve', config], { stdio: ['ignore', 'ignore', 'inherit'] });
+    const server = spawn('docker-registry', ['serve', config], { stdio: 'ignore' });
     const registry = new Registry(folder, port, server);
-    await until(async () => (await request(port, '127.0.0.1', '/v2/').catch(() => null))?.status === 200, 'the registry to answer');
+    if (user) await registry.letIn(user);
+    await until(async () => (await request(port, '127.0.0.1', '/v2/').catch(() => null))?.status === (user ? 401 : 200), 'the registry to answer');
     return registry;
   }
 
   constructor(folder, port, server) {
-    Object.assign(this, { folder, server, host: `127.0.0.1:${port}`, ended: once(server, 'exit') });
+    Object.assign(this, { folder, server, port, host: `127.0.0.1:${port}`, ended: once(server, 'exit') });
   }
 
   /** Puts an image of the engine into the registry, and only there; gives its name. */
@@ -39,9 +49,67 @@ notifications: {endpoints: [${hook ? `{name: hook, url: '${hook}', timeout: 5s, 
     return there;
   }
 
+  /** From now on lets in this user only. */
+  async letIn({ line }) {
+    await writeFile(join(this.folder, 'users'), `${line}\n`);
+  }
+
+  async kill() {
+    this.server.kill('SIGKILL');
+    await this.ended;
+  }
+
   async close() {
     this.server.kill();
     await this.ended;
     await rm(this.folder, { recursive: true, force: true });
+  }
+}
+
+/** Carries connections to a port of 127.0.0.1. */
+export class Relay {
+  static async start(port, address = '127.0.0.1') {
+    const relay = new Relay();
+    relay.server = net.createServer((near) => relay.#carry(near, net.connect(port, '127.0.0.1')));
+    await new Promise((resolve, reject) => relay.server.once('error', reject).listen(0, address, resolve));
+    relay.host = `${address}:${relay.server.address().port}`;
+    return relay;
+  }
+
+  #sockets = new Set();
+  #left = Infinity;
+
+  /** Lets through about so many more bytes, then none. */
+  holdAfter(bytes) {
+    this.#left = bytes;
+  }
+
+  release() {
+    this.#left = Infinity;
+    for (const socket of this.#sockets) socket.resume();
+  }
+
+  #carry(near, far) {
+    for (const [socket, other] of [[near, far], [far, near]]) {
+      this.#sockets.add(socket);
+      socket.on('data', (bytes) => {
+        this.#left -= bytes.length;
+        other.write(bytes);
+        if (this.#left <= 0) for (const each of this.#sockets) each.pause();
+      });
+      socket.on('end', () => other.end());
+      socket.on('error', () => other.destroy());
+      socket.on('close', () => {
+        this.#sockets.delete(socket);
+        other.destroy();
+      });
+      if (this.#left <= 0) socket.pause();
+    }
+  }
+
+  async close() {
+    const closed = new Promise((resolve) => this.server.close(resolve));
+    for (const socket of this.#sockets) socket.destroy();
+    await closed;
   }
 }

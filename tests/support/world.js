@@ -108,6 +108,11 @@ export class World {
     ];
   }
 
+  /** What the launcher has said so far is in this file. */
+  get logFile() {
+    return this.#log.path;
+  }
+
   get exitCode() {
     return this.launcher.exitCode ?? this.launcher.signalCode ?? this.spawnError?.code ?? null;
   }

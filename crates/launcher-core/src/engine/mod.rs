@@ -32,6 +32,9 @@ use crate::{Environment, app_instance::Run};
 pub use docker::DockerEngine;
 pub use transfer::{LayerState, RegistryLogin, Transfer, TransferNews, TransferOutput};
 
+/// The library that talks to the engine, as it is called in the log. At `debug` it writes down what
+/// it sends, variables of apps among it.
+pub const LIBRARY: &str = "bollard";
 /// Label with the id of the instance that a container belongs to.
 pub const LABEL_INSTANCE: &str = "launcher.instance";
 /// Label with the id of the launcher (of its store) that made a container.

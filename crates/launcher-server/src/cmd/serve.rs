@@ -4,7 +4,7 @@ use std::{fs, io::IsTerminal, path::Path, sync::Arc, time::Duration};
 
 use launcher_core::{
     Launcher, Parts, Settings,
-    engine::DockerEngine,
+    engine::{self, DockerEngine},
     source::{FetchOptions, Options, install_crypto_provider},
     store::SqliteStore,
     uploads::UploadSettings,
@@ -185,8 +185,14 @@ fn proxy_config() -> launcher_proxy::Config {
     }
 }
 
+/// Libraries that log what they carry: frames with passwords, bodies with an app's variables.
+const TALKATIVE: [&str; 3] = [engine::LIBRARY, "tokio_tungstenite", "tungstenite"];
+
 fn log_to_stderr(filter: &str) -> Result<(), AnyError> {
-    let filter = EnvFilter::try_new(filter).map_err(|e| format!("--log {filter}: {e}"))?;
+    let mut filter = EnvFilter::try_new(filter).map_err(|e| format!("--log {filter}: {e}"))?;
+    for library in TALKATIVE {
+        filter = filter.add_directive(format!("{library}=info").parse()?);
+    }
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(std::io::stderr().is_terminal())
