@@ -288,6 +288,24 @@ describe('builds that are watched', () => {
     });
   });
 
+  it('have failed when the launcher was killed, and their log is there', async () => {
+    const mark = `killed-${++count}`;
+    const remains = await buildRemains();
+    const name = nextName();
+    const id = await start(name, steps('RUN echo layer > /tmp/layer', `RUN echo ${mark} && sleep 60`));
+    await until(async () => (await docker('ps', '--no-trunc', '--format', '{{.Command}}')).includes(mark), 'the long step');
+    await world.crash();
+    await world.startLauncher();
+    await world.ddp.subscribe('imageBuilds');
+    builds = world.ddp.collection('Builds');
+    assert.deepEqual([builds.get(id).status, builds.get(id).error], ['failed', 'the launcher ended before it was done']);
+    assert.notDeepEqual(await log(world.ddp, id), []);
+    await until(async () => JSON.stringify([...(await buildRemains())]) === JSON.stringify([...remains]), async () => `nothing left; there is ${[...(await buildRemains())]}`);
+    assert.equal(await image(name), null);
+    await until(() => world.imageDocuments(name).length === 0, 'the document of the image to go');
+    assert.deepEqual(await world.leftovers(), []);
+  });
+
   it('end with the launcher, whose next start tells of it', async () => {
     const mark = `stopped-${++count}`;
     const remains = await buildRemains();

@@ -11,6 +11,8 @@ use crate::{BuildStep, builds::Progress, engine::BuildOutput};
 const TAIL_LINES: usize = 20;
 /// Longest of these lines, in characters.
 const TAIL_WIDTH: usize = 300;
+/// Longest text of a step, in characters. What our own recipes run fits.
+const STEP_WIDTH: usize = 2_000;
 /// Layers that may wait to be written down. A program that prints what looks like thousands of
 /// layers loses some, which costs nothing: none of them is a layer.
 const WAITING_LAYERS: usize = 256;
@@ -77,7 +79,7 @@ fn step(text: &str) -> Option<BuildStep> {
     Some(BuildStep {
         number: number.parse().ok()?,
         of: of.parse().ok()?,
-        text: text.trim_end().chars().take(TAIL_WIDTH).collect(),
+        text: text.trim_end().chars().take(STEP_WIDTH).collect(),
     })
 }
 
