@@ -88,6 +88,35 @@ pub enum Error {
         /// Id of the build.
         build: String,
     },
+    /// No image has this id, or it is not on the engine any more.
+    #[error("No image has ID {0}")]
+    UnknownImage(String),
+    /// Something needs the image.
+    #[error("\"{image}\" is in use by {by}")]
+    ImageInUse {
+        /// Its name.
+        image: String,
+        /// What uses it.
+        by: String,
+    },
+    /// The image is being made.
+    #[error("\"{image}\" is being {what}; cancel that first (image/cancelBuild)")]
+    ImageIsBusy {
+        /// Its name.
+        image: String,
+        /// What is being done to it.
+        what: &'static str,
+    },
+    /// The image can only be made again by somebody who has its archive.
+    #[error(
+        "\"{image}\" was built from an archive that is not kept ({source_url}): build it again"
+    )]
+    ArchiveNotKept {
+        /// Its name.
+        image: String,
+        /// Where the archive came from, without credentials.
+        source_url: String,
+    },
     /// The state could not be written.
     #[error("the launcher's store cannot be written to")]
     Store(#[from] StoreError),
@@ -125,7 +154,11 @@ impl Error {
             | Self::CredentialsRefused(_)
             | Self::NoSuchHook(_)
             | Self::TooManyHooks(_)
-            | Self::CannotBuildDigest => true,
+            | Self::CannotBuildDigest
+            | Self::UnknownImage(_)
+            | Self::ImageInUse { .. }
+            | Self::ImageIsBusy { .. }
+            | Self::ArchiveNotKept { .. } => true,
             Self::Shared(error) => error.is_callers(),
             Self::Upload(error) => error.is_callers(),
             _ => false,

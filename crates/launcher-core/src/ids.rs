@@ -1,6 +1,7 @@
 //! Identifiers of documents, of builds and of this launcher.
 
 use rand::RngExt;
+use sha2::{Digest, Sha256};
 
 /// The characters of Meteor's ids: those that cannot be mistaken for one another
 /// (`packages/random/AbstractRandomGenerator.js`).
@@ -23,6 +24,21 @@ pub(crate) fn random_text(length: usize) -> String {
         .collect()
 }
 
+/// The id of a document that is about something with this name: always the same, in the same form.
+pub(crate) fn id_of(name: &str) -> String {
+    let hash = Sha256::digest(name);
+    let number = hash
+        .iter()
+        .take(16)
+        .fold(0_u128, |number, byte| number << 8 | u128::from(*byte));
+    let base = UNMISTAKABLE.len() as u128;
+    let digits = std::iter::successors(Some(number), |rest| Some(rest / base));
+    digits
+        .take(ID_LENGTH)
+        .map(|rest| char::from(UNMISTAKABLE[(rest % base) as usize]))
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -33,5 +49,15 @@ mod tests {
         assert_eq!(id.len(), ID_LENGTH);
         assert!(id.bytes().all(|c| UNMISTAKABLE.contains(&c)), "{id}");
         assert_ne!(id, random_id());
+    }
+
+    #[test]
+    fn the_id_of_a_name_never_changes() {
+        // Clients and stores remember it.
+        assert_eq!(id_of("docker.io/library/app:latest"), "95EfaTA5dfRtmbXrF");
+        assert_ne!(
+            id_of("docker.io/library/app:1"),
+            id_of("docker.io/library/app:2")
+        );
     }
 }

@@ -79,15 +79,35 @@ impl ImageName {
         )
     }
 
+    /// The digest in it, if there is one.
+    #[must_use]
+    pub(crate) fn digest(&self) -> Option<&str> {
+        self.0.split_once('@').map(|(_, digest)| digest)
+    }
+
+    /// Registry and repository in full, without tag and digest.
+    #[must_use]
+    pub(crate) fn repository(&self) -> String {
+        let reference = self.0.parse::<Reference>();
+        reference.map_or_else(
+            |_| self.0.clone(),
+            |reference| format!("{}/{}", reference.registry(), reference.repository()),
+        )
+    }
+
     /// Whether both mean the same image: `app` and `app:latest` do, `docker.io/library/app` too.
     #[must_use]
     pub fn is_same_image(&self, other: &Self) -> bool {
         self.canonical() == other.canonical()
     }
 
-    /// The full form with registry and tag, for use as a key.
+    /// The full form with registry and tag, for use as a key. Where there is a digest the tag means
+    /// nothing.
     #[must_use]
     pub fn canonical(&self) -> String {
+        if let Some(digest) = self.digest() {
+            return format!("{}@{digest}", self.repository());
+        }
         self.0
             .parse::<Reference>()
             .map_or_else(|_| self.with_tag(), |reference| reference.whole())
@@ -123,6 +143,11 @@ mod tests {
     fn one_image_has_several_names() {
         assert!(name("app").is_same_image(&name("docker.io/library/app:latest")));
         assert!(!name("app").is_same_image(&name("app:2")));
+        let digest = format!("sha256:{:064x}", 1);
+        let fixed = name(&format!("app@{digest}"));
+        assert!(fixed.is_same_image(&name(&format!("docker.io/library/app:2@{digest}"))));
+        assert!(!fixed.is_same_image(&name("app")));
+        assert_eq!(fixed.digest(), Some(digest.as_str()));
     }
 
     #[test]

@@ -9,12 +9,12 @@ use url::Url;
 
 use crate::{
     AppInstance, Build, BuildOrder, BuildSettings, BuildSource, Environment, Error, Hostname,
-    Image, ImageName, InstanceView, LogLine, NewRegistry, Registry, Status, Wanted,
+    Image, ImageName, ImageStatus, InstanceView, LogLine, NewRegistry, Registry, Status, Wanted,
     engine::{Engine, EngineError},
     environment,
     hooks::{Deployments, HookView, Hooks},
     ids::random_id,
-    images::{ImageSettings, Images},
+    images::{ImageSettings, Images, Watching},
     instances::{Goal, Instances, Wish},
     listing,
     reconciler::Reconciler,
@@ -157,7 +157,11 @@ impl Launcher {
         let hooks = Hooks::new(Arc::clone(&store), Arc::clone(&observer));
         hooks.load().await?;
         let host = reachable(settings.instance_bind_ip);
-        let instances = Arc::new(Instances::new(Arc::clone(&store), observer, host));
+        let watching = Arc::new(Watching {
+            images: Arc::clone(&images),
+            observer,
+        });
+        let instances = Arc::new(Instances::new(Arc::clone(&store), watching, host));
         instances.load().await?;
         let shared = Arc::new(Shared {
             engine: Arc::clone(&engine),
@@ -282,6 +286,47 @@ impl Launcher {
     /// [`Error::NoSuchRegistry`].
     pub async fn remove_registry(&self, id_or_host: &str) -> Result<(), Error> {
         self.images.registries().remove(id_or_host).await
+    }
+
+    /// Makes sure that the engine has an image: pulls it if not, and returns its id when it is listed.
+    ///
+    /// # Errors
+    /// Why it cannot be pulled.
+    pub async fn add_image(&self, name: &ImageName) -> Result<String, Error> {
+        self.images.add(name).await
+    }
+
+    /// Whether the engine has an image of this name.
+    ///
+    /// # Errors
+    /// When the engine does not answer.
+    pub async fn image_exists(&self, name: &ImageName) -> Result<bool, Error> {
+        self.images.exists(name).await
+    }
+
+    /// How an image of this name is; `None`: there is none.
+    ///
+    /// # Errors
+    /// As [`Self::image_exists`].
+    pub async fn image_status(&self, name: &ImageName) -> Result<Option<ImageStatus>, Error> {
+        self.images.status(name).await
+    }
+
+    /// Takes its name from the image with this id, or of this name, and removes its data with its
+    /// last name.
+    ///
+    /// # Errors
+    /// [`Error::UnknownImage`], [`Error::ImageInUse`], [`Error::ImageIsBusy`].
+    pub async fn remove_image(&self, id_or_name: &str) -> Result<(), Error> {
+        self.images.remove(id_or_name).await
+    }
+
+    /// Makes sure that the engine has the image with this id, or of this name: pulls it if not.
+    ///
+    /// # Errors
+    /// [`Error::UnknownImage`], [`Error::ArchiveNotKept`], or why it cannot be pulled.
+    pub async fn ensure_image(&self, id_or_name: &str) -> Result<(), Error> {
+        self.images.ensure(id_or_name).await
     }
 
     /// Cancels a build, pull or push, and returns when it has ended.
@@ -529,6 +574,18 @@ fn removed_meanwhile() -> Error {
 
 /// Observers should hear the truth from the first moment on, if the engine can tell it soon.
 async fn first_look(shared: &Shared) {
+    tokio::join!(look_at_containers(shared), look_at_images(shared));
+}
+
+async fn look_at_images(shared: &Shared) {
+    match timeout(FIRST_LOOK, shared.images.refresh()).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::warn!(%error, "the images cannot be listed yet"),
+        Err(_) => tracing::warn!("the images are not listed yet"),
+    }
+}
+
+async fn look_at_containers(shared: &Shared) {
     let look = shared.engine.containers(&shared.launcher_id, None);
     match timeout(FIRST_LOOK, look).await {
         Ok(Ok(containers)) => {

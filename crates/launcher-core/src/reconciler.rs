@@ -45,12 +45,13 @@ enum Happening {
 
 impl Reconciler {
     pub(crate) fn new(shared: Arc<Shared>, added: mpsc::UnboundedReceiver<String>) -> Self {
+        let images_due = shared.images.due();
         Self {
             shared,
             added,
             tasks: JoinSet::new(),
             containers_due: Arc::default(),
-            images_due: Arc::default(),
+            images_due,
             pause: Duration::ZERO,
         }
     }
@@ -125,6 +126,7 @@ impl Reconciler {
                 instances.wake(&instance);
             }
             Event::Image => self.images_due.notify_one(),
+            Event::PulledByDigest(name) => self.shared.images.pulled_by_digest(&name),
         }
     }
 

@@ -103,6 +103,9 @@ impl Worker {
             .iter()
             .all(|c| c.generation < view.record.generation);
         let must_make = are_old && matches!(view.record.wanted, Wanted::Running { .. });
+        if must_make {
+            self.shared.images.removal_ended(&view.record.image).await;
+        }
         let has_image = must_make && engine.image(&view.record.image.with_tag()).await?.is_some();
         Ok(Sight {
             containers,

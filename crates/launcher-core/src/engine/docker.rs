@@ -472,9 +472,17 @@ fn tcp_port(port: &str) -> Option<u16> {
     }
 }
 
+/// The engine names what was pulled as it was asked for it.
+fn image_event(message: EventMessage) -> Event {
+    let was_pulled = message.action.as_deref() == Some("pull");
+    let name = message.actor.and_then(|actor| actor.id);
+    let name = name.filter(|name| was_pulled && name.contains('@'));
+    name.map_or(Event::Image, Event::PulledByDigest)
+}
+
 fn event(message: EventMessage, owner: &str) -> Option<Event> {
     if message.typ == Some(EventMessageTypeEnum::IMAGE) {
-        return Some(Event::Image);
+        return Some(image_event(message));
     }
     let actor = message.actor?;
     let mut attributes = actor.attributes?;

@@ -27,6 +27,11 @@ pub(crate) const PRIVATE: &str = "private.test:5000";
 pub(crate) const USER: &str = "user";
 pub(crate) const PASSWORD: &str = "ri>ght?~";
 
+/// The same image by its digest.
+pub(crate) fn pullable_by_digest() -> String {
+    format!("pullable@sha256:{:064x}", 1)
+}
+
 #[derive(Clone)]
 pub(crate) struct FakeEngine {
     state: Arc<Mutex<State>>,
@@ -86,8 +91,10 @@ impl Default for FakeEngine {
             failing: BTreeSet::new(),
             stubborn: false,
             stalled: None,
-            registry: BTreeMap::from([(PULLABLE.to_owned(), pullable())]),
             feeble: false,
+            registry: BTreeMap::from(
+                [PULLABLE.to_owned(), pullable_by_digest()].map(|name| (name, pullable())),
+            ),
             calls: Vec::new(),
             next_port: 30_000,
             lost: CancellationToken::new(),
@@ -121,10 +128,11 @@ impl FakeEngine {
     pub(crate) fn tag(&self, name: &str, also: &str) {
         let mut state = self.state.lock();
         let image = state.images[name].clone();
-        state.images.insert(also.to_owned(), image);
+        state.name(also, image);
+        self.tell_image();
     }
 
-    /// Takes a name from an image, and returns the image's id.
+    /// Takes a name from an image without a word, and returns the image's id.
     pub(crate) fn remove_tag(&self, name: &str) -> String {
         let removed = self.state.lock().images.remove(name);
         removed.expect("the engine has it").id
@@ -230,7 +238,11 @@ impl FakeEngine {
     }
 
     fn tell_image(&self) {
-        drop(self.events.send((String::new(), Event::Image)));
+        self.tell_all(Event::Image);
+    }
+
+    fn tell_all(&self, event: Event) {
+        drop(self.events.send((String::new(), event)));
     }
 
     fn tell(&self, made: &Made) {
@@ -343,12 +355,15 @@ impl Engine for FakeEngine {
         let events = tokio_stream::wrappers::BroadcastStream::new(self.events.subscribe());
         let own = events.filter_map(move |message| {
             let (of, event) = message.unwrap_or((String::new(), Event::Image));
-            futures_util::future::ready((of == owner || event == Event::Image).then_some(event))
+            futures_util::future::ready((of == owner || of.is_empty()).then_some(event))
         });
         Ok(own.take_until(lost.cancelled_owned()).boxed())
     }
 
     async fn image(&self, name: &str) -> Result<Option<EngineImage>, EngineError> {
+        if self.state.lock().failing.contains("image") {
+            return Err(EngineError::Unreachable("told to fail".into()));
+        }
         Ok(self.state.lock().images.get(name).cloned())
     }
 
@@ -406,7 +421,10 @@ impl Engine for FakeEngine {
         self.tell_layers(&transfer.output).await;
         let digest = digest_of(&pulled);
         self.state.lock().name(name, pulled);
-        self.tell_image();
+        match name.contains('@') {
+            true => self.tell_all(Event::PulledByDigest(name.to_owned())),
+            false => self.tell_image(),
+        }
         Ok(digest)
     }
 
@@ -480,7 +498,8 @@ fn digest_of(image: &EngineImage) -> String {
 
 fn pullable() -> EngineImage {
     EngineImage {
-        digests: vec![format!("pullable@sha256:{:064x}", 1)],
+        id: format!("sha256:{:064x}", 2),
+        digests: vec![pullable_by_digest()],
         ..image()
     }
 }

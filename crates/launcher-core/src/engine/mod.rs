@@ -261,6 +261,8 @@ pub enum Event {
     },
     /// To an image.
     Image,
+    /// An image was pulled by this name, which has a digest: a name that no listing tells.
+    PulledByDigest(String),
 }
 
 /// The end of a container's program.

@@ -5,13 +5,17 @@ mod build_log;
 mod failure;
 mod layers;
 mod line;
+mod listed;
 mod pull;
 mod push;
+mod seen;
 mod table;
 mod transfer;
 #[cfg(test)]
 mod transfer_tests;
 mod transfers;
+mod usage;
+mod watching;
 mod work;
 
 use std::{
@@ -19,11 +23,14 @@ use std::{
     sync::{Arc, Weak},
 };
 
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 
-use self::{build::Asked, line::Line, table::Table, transfers::Transfers, work::Work};
+pub(crate) use self::watching::Watching;
+use self::{
+    build::Asked, line::Line, seen::become_ready, table::Table, transfers::Transfers, work::Work,
+};
 use crate::{
-    BuildSettings, Error, Image, ImageName, ImageStatus, Observer,
+    BuildSettings, Error, ImageName, ImageStatus, InstanceView, Observer,
     builds::Builds,
     engine::{Engine, EngineImage, LeftLayers},
     registries::Registries,
@@ -62,6 +69,12 @@ pub(crate) struct Images {
     line: Line,
     /// Builds that others may join before the engine builds them.
     asked: Asked,
+    /// Names with a digest by which somebody has pulled, and which are to be listed.
+    pulled: parking_lot::Mutex<Vec<ImageName>>,
+    /// Wakes the listing.
+    due: Arc<Notify>,
+    /// Held from a question to the engine to entering its answer, so that answers keep their order.
+    listing: tokio::sync::Mutex<()>,
     download_slots: Semaphore,
 }
 
@@ -88,6 +101,9 @@ impl Images {
             work: Work::default(),
             line,
             asked: Asked::default(),
+            pulled: parking_lot::Mutex::default(),
+            due: Arc::default(),
+            listing: tokio::sync::Mutex::default(),
             download_slots: Semaphore::new(DOWNLOADS_AT_ONCE),
         })
     }
@@ -112,27 +128,47 @@ impl Images {
         &self.registries
     }
 
-    /// Makes the list agree with the engine: images that were removed by hand, or whose build or
-    /// pull ended with an earlier launcher, vanish; others carry the engine's data.
+    /// What makes the listing begin at once.
+    pub(crate) fn due(&self) -> Arc<Notify> {
+        Arc::clone(&self.due)
+    }
+
+    /// Enters what an instance wants. What its container was made from only a listing tells.
+    fn instance_changed(&self, id: &str, view: Option<&InstanceView>) {
+        if self.table.instance_changed(id, view) {
+            self.due.notify_one();
+        }
+    }
+
+    /// Makes the list agree with the engine: what has a name there is listed, what was removed by
+    /// hand vanishes, and so does what an earlier launcher began to build or pull.
     pub(crate) async fn refresh(&self) -> Result<(), Error> {
         for image in self.table.all() {
-            if !self.work.is_under_way(&image.name) {
+            if image.build_began.is_some() && !self.work.is_under_way(&image.name) {
                 self.settle(&image.name, true).await?;
             }
         }
-        Ok(())
+        self.note_pulled().await?;
+        let _order = self.listing.lock().await;
+        let asked = self.table.now();
+        let listing = self.engine.images().await?;
+        let is_under_way = |name: &ImageName| self.work.is_under_way(name);
+        self.table.observe(&listing, asked, is_under_way).await
     }
 
-    /// Makes sure that an image that the engine has is listed.
+    /// Makes sure that an image that the engine has is listed, by the name that somebody asked for.
     pub(crate) async fn note_present(
         &self,
         name: &ImageName,
         found: &EngineImage,
     ) -> Result<(), Error> {
-        self.table
-            .change(name, |image| become_ready(image, found))
-            .await
-            .map(drop)
+        let note = self.table.change(name, |image| {
+            // One that is being made anew is ready when that has ended.
+            if image.status == ImageStatus::Ready {
+                become_ready(image, found.into());
+            }
+        });
+        note.await.map(drop)
     }
 
     /// Enters what the engine has, after work on an image has ended in any way: what is left of a
@@ -152,20 +188,13 @@ impl Images {
             self.engine.remove_layers(&left).await;
         }
         match self.engine.image(&name.with_tag()).await? {
-            Some(found) => self.note_present(name, &found).await,
+            Some(found) => {
+                let ready = |image: &mut _| become_ready(image, (&found).into());
+                self.table.change(name, ready).await.map(drop)
+            }
             None => self.table.remove_unchanged(&image).await,
         }
     }
-}
-
-fn become_ready(image: &mut Image, found: &EngineImage) {
-    image.image_id = Some(found.id.clone());
-    image.created_at = found.created_at.unwrap_or(image.created_at);
-    image.size_bytes = Some(found.size_bytes);
-    image.status = ImageStatus::Ready;
-    image.build_began = None;
-    image.layers.clear();
-    image.step_container = None;
 }
 
 fn clear_directory(path: &std::path::Path) -> std::io::Result<()> {

@@ -14,6 +14,19 @@ pub(super) enum Kind {
     Build,
     /// It is given up when nobody waits for it any more.
     Pull,
+    /// It is removed.
+    Removal,
+}
+
+impl Kind {
+    /// What is being done to the image, in a word.
+    pub(super) fn participle(self) -> &'static str {
+        match self {
+            Self::Build => "built",
+            Self::Pull => "pulled",
+            Self::Removal => "removed",
+        }
+    }
 }
 
 /// Work under way, by the image's canonical name.
@@ -58,8 +71,42 @@ impl Turn {
 }
 
 impl Work {
+    /// Whether it is being built or pulled.
     pub(super) fn is_under_way(&self, name: &ImageName) -> bool {
-        self.0.lock().contains_key(&name.canonical())
+        let map = self.0.lock();
+        let work = map.get(&name.canonical());
+        work.is_some_and(|work| work.kind != Kind::Removal)
+    }
+
+    /// Waits for the end of a removal of this image, if there is one, however it ends.
+    pub(super) async fn removal_ended(&self, name: &ImageName) {
+        let removal = self.state_of(name, Kind::Removal);
+        if let Some(state) = removal {
+            drop(outcome(state).await);
+        }
+    }
+
+    /// Joins a removal of this image, or begins it in a task of its own.
+    ///
+    /// # Errors
+    /// The work that is under way, if it is of another kind.
+    pub(super) async fn remove_unless_busy<F>(
+        &self,
+        name: &ImageName,
+        removal: impl FnOnce() -> F,
+    ) -> Result<Result<(), Error>, Kind>
+    where
+        F: Future<Output = Result<(), Error>> + Send + 'static,
+    {
+        match self.enter(name, Kind::Removal) {
+            Entered::Other(kind, _) => Err(kind),
+            Entered::Joined(state) => Ok(outcome(state).await),
+            Entered::First(place, sender) => {
+                let state = sender.subscribe();
+                tokio::spawn(run(removal(), place, sender));
+                Ok(outcome(state).await)
+            }
+        }
     }
 
     /// Waits for the end of a build of this image, if there is one, however it ends.
@@ -83,7 +130,7 @@ impl Work {
     {
         loop {
             match self.enter(name, kind) {
-                Entered::Other(state) => drop(outcome(state).await),
+                Entered::Other(_, state) => drop(outcome(state).await),
                 Entered::Joined(state) => return outcome(state).await,
                 Entered::First(place, sender) => {
                     let state = sender.subscribe();
@@ -99,7 +146,7 @@ impl Work {
     pub(super) fn try_turn(&self, name: &ImageName, kind: Kind) -> Option<Turn> {
         match self.enter(name, kind) {
             Entered::First(place, sender) => Some(Turn { place, sender }),
-            Entered::Joined(_) | Entered::Other(_) => None,
+            Entered::Joined(_) | Entered::Other(..) => None,
         }
     }
 
@@ -107,7 +154,7 @@ impl Work {
     pub(super) async fn turn(&self, name: &ImageName, kind: Kind) -> Turn {
         loop {
             match self.enter(name, kind) {
-                Entered::Other(state) | Entered::Joined(state) => drop(outcome(state).await),
+                Entered::Other(_, state) | Entered::Joined(state) => drop(outcome(state).await),
                 Entered::First(place, sender) => return Turn { place, sender },
             }
         }
@@ -124,7 +171,7 @@ impl Work {
         let mut map = self.0.lock();
         match map.get(&name) {
             Some(work) if work.kind == kind => Entered::Joined(work.state.subscribe()),
-            Some(work) => Entered::Other(work.state.subscribe()),
+            Some(work) => Entered::Other(work.kind, work.state.subscribe()),
             None => {
                 let state = watch::Sender::new(None);
                 map.insert(
@@ -149,7 +196,7 @@ impl Work {
 enum Entered {
     First(Place, watch::Sender<State>),
     Joined(watch::Receiver<State>),
-    Other(watch::Receiver<State>),
+    Other(Kind, watch::Receiver<State>),
 }
 
 impl Drop for Place {

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::Store;
-use crate::{AppInstance, Environment, Hostname, Image, ImageName, ImageStatus, Run, Wanted};
+use crate::{AppInstance, Environment, Hostname, Image, ImageName, Run, Wanted};
 
 /// Drives an empty store through everything that callers rely on.
 ///
@@ -102,23 +102,18 @@ async fn remembers_removed_instances(store: &dyn Store) {
 }
 
 async fn keeps_images(store: &dyn Store) {
+    let name = ImageName::parse("app").expect("a valid name");
     let building = Image {
-        id: "img".to_owned(),
-        name: ImageName::parse("app").expect("a valid name"),
-        image_id: None,
         created_at: Timestamp::UNIX_EPOCH,
-        size_bytes: None,
-        status: ImageStatus::Building,
         source_url: Some("http://a.test/app.tar.gz".to_owned()),
         build_began: Some(Timestamp::UNIX_EPOCH),
         layers: vec!["0123456789ab".to_owned()],
         step_container: Some("ba9876543210".to_owned()),
+        ..Image::new("img".to_owned(), name)
     };
     store.put(&building).await.expect("written");
     let ready = Image {
-        status: ImageStatus::Ready,
         image_id: Some("sha256:1".to_owned()),
-        size_bytes: Some(u64::from(u32::MAX) + 1),
         ..building
     };
     store.put(&ready).await.expect("replaced");

@@ -8,6 +8,8 @@ use super::errors::bad_request;
 
 /// Longest instance id that is looked up, in bytes.
 const MAX_ID: usize = 100;
+/// Longest name of an image that is looked up, in bytes.
+const MAX_IMAGE_NAME: usize = 512;
 /// Longest URL, in bytes.
 pub(super) const MAX_URL: usize = 4_096;
 
@@ -55,6 +57,16 @@ impl Arguments {
     /// The id of a build.
     pub(super) fn build_id(&self) -> Result<&str, Error> {
         self.id("buildId", "the _id string of the build")
+    }
+
+    /// The id of an image, or its name.
+    pub(super) fn image_id(&self) -> Result<&str, Error> {
+        let what = "the _id string or the name of the docker image";
+        let id = self.text(0, "imageId", what)?;
+        if id.len() > MAX_IMAGE_NAME || id.chars().any(char::is_control) {
+            return Err(must(0, "imageId", what));
+        }
+        Ok(id)
     }
 
     /// The id of a document, as the first argument.
@@ -128,7 +140,7 @@ impl Arguments {
     }
 
     pub(super) fn image_name(&self, index: usize) -> Result<ImageName, Error> {
-        let what = "the string name of the docker image to build";
+        let what = "the string name of the docker image";
         image_name("imageName argument", self.text(index, "imageName", what)?)
     }
 

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     arguments::{Archive, Arguments},
     errors::{failed, from_core},
-    hooks, launch_options,
+    hooks, images, launch_options,
     reached::address,
     registries, uploads, wire,
 };
@@ -44,6 +44,12 @@ pub(super) fn register(
         .add("getEnvironmentVariables", get_environment_variables)
         .add("addHostname", add_hostname)
         .add("removeHostname", remove_hostname)
+        .add("image/add", images::add)
+        .add("image/addFromArchive", build_image_if_not_exist)
+        .add("image/exists", images::exists)
+        .add("image/status", images::status)
+        .add("image/remove", images::remove)
+        .add("image/createOnAllHosts", images::create_on_all_hosts)
         .add("image/build", build_image)
         .add("image/cancelBuild", cancel_build)
         .add("image/createUpload", uploads::create)

@@ -4,6 +4,7 @@ mod arguments;
 mod builds;
 mod errors;
 mod hooks;
+mod images;
 mod launch_options;
 mod methods;
 mod publications;

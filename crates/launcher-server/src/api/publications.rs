@@ -15,7 +15,7 @@ use launcher_core::{
 use super::{
     builds,
     builds::{BuildDocuments, BuildPublications},
-    hooks,
+    hooks, images,
     launch_options::to_fields,
     registries,
     registries::RegistryDocuments,
@@ -100,7 +100,7 @@ impl Documents {
 
     pub(crate) fn image_changed(&self, id: &str, image: Option<&Image>) {
         match image {
-            Some(image) => self.docker_images.set(id, docker_image(image)),
+            Some(image) => self.docker_images.set(id, images::document(image)),
             None => drop(self.docker_images.remove(id)),
         }
     }
@@ -147,17 +147,6 @@ fn app_instance(view: &InstanceView) -> Fields {
         "env": to_fields(&environment::masked(&record.env)),
         "autoDeploy": record.auto_deploy,
         "deployError": observed.deploy_error.as_deref(),
-    }
-}
-
-fn docker_image(image: &Image) -> Fields {
-    fields! {
-        "name": image.name.as_str(),
-        "imageId": image.image_id.as_deref(),
-        "createdAt": date(image.created_at),
-        "size": image.size_bytes,
-        "status": image.status.as_str(),
-        "sourceUrl": image.source_url.as_deref(),
     }
 }
 
