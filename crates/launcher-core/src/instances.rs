@@ -26,6 +26,8 @@ pub(crate) struct Instances {
     default_host: String,
     /// Held while a wish is checked, stored and entered, so that wishes cannot contradict.
     wishes: tokio::sync::Mutex<()>,
+    /// Read while an instance is recorded; written while an image is removed that no instance wants.
+    launches: tokio::sync::RwLock<()>,
     /// Held while observers are told, so that they hear changes in the order in which they happen.
     telling: Mutex<()>,
     table: RwLock<IndexMap<String, Entry>>,
@@ -78,6 +80,7 @@ impl Instances {
             observer,
             default_host,
             wishes: tokio::sync::Mutex::default(),
+            launches: tokio::sync::RwLock::default(),
             telling: Mutex::default(),
             table: RwLock::default(),
         }
@@ -126,6 +129,7 @@ impl Instances {
 
     /// Records a new instance.
     pub(crate) async fn add(&self, record: AppInstance) -> Result<(), Error> {
+        let _launch = self.launches.read().await;
         let _order = self.wishes.lock().await;
         for hostname in &record.hostnames {
             self.check_free(hostname, &record.id)?;
@@ -141,6 +145,11 @@ impl Instances {
         }
         self.enter(record);
         Ok(())
+    }
+
+    /// Until this is dropped no instance is recorded that wants an image.
+    pub(crate) async fn no_launch(&self) -> tokio::sync::RwLockWriteGuard<'_, ()> {
+        self.launches.write().await
     }
 
     /// Records a wish for an instance and returns what to wait for.

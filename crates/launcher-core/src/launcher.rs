@@ -10,6 +10,7 @@ use url::Url;
 use crate::{
     AppInstance, Build, BuildOrder, BuildSettings, BuildSource, Environment, Error, Hostname,
     Image, ImageName, ImageStatus, InstanceView, LogLine, NewRegistry, Registry, Status, Wanted,
+    disk::{Collection, Disk, DiskDocument, DiskParts, DiskSettings},
     engine::{Engine, EngineError},
     environment,
     hooks::{Deployments, HookView, Hooks},
@@ -50,6 +51,8 @@ pub trait Observer: Send + Sync + 'static {
     fn build_logged(&self, build: &str, lines: &[LogLine]);
     /// Credentials of a registry changed; `None`: they are gone.
     fn registry_changed(&self, _id: &str, _registry: Option<&Registry>) {}
+    /// What is known of the disk changed; `None`: the image of this id is gone.
+    fn disk_changed(&self, _id: &str, _document: Option<&DiskDocument>) {}
 }
 
 /// What a launcher is made of.
@@ -77,6 +80,8 @@ pub struct Settings {
     pub uploads: UploadSettings,
     /// How images are built.
     pub builds: BuildSettings,
+    /// How the engine's disk is looked after.
+    pub disk: DiskSettings,
 }
 
 /// What to launch.
@@ -112,6 +117,7 @@ pub struct Launcher {
     engine: Arc<dyn Engine>,
     instances: Arc<Instances>,
     images: Arc<Images>,
+    disk: Arc<Disk>,
     uploads: Arc<Uploads>,
     hooks: Hooks,
     deployments: Arc<Deployments>,
@@ -159,10 +165,18 @@ impl Launcher {
         let host = reachable(settings.instance_bind_ip);
         let watching = Arc::new(Watching {
             images: Arc::clone(&images),
-            observer,
+            observer: Arc::clone(&observer),
         });
         let instances = Arc::new(Instances::new(Arc::clone(&store), watching, host));
         instances.load().await?;
+        let disk_parts = DiskParts {
+            engine: Arc::clone(&engine),
+            instances: Arc::clone(&instances),
+            images: Arc::clone(&images),
+            observer,
+            launcher_id: id.clone(),
+        };
+        let disk = Disk::new(disk_parts, settings.disk);
         let shared = Arc::new(Shared {
             engine: Arc::clone(&engine),
             instances: Arc::clone(&instances),
@@ -178,6 +192,7 @@ impl Launcher {
         tasks.spawn(reconciler.run(stop.clone()));
         tasks.spawn(sweep(Arc::clone(&uploads), stop.clone()));
         let deployments = Deployments::new(&shared, tasks.clone(), stop.clone());
+        tasks.spawn(look_after(Arc::clone(&disk), stop.clone()));
         Ok(Self {
             id,
             store,
@@ -186,6 +201,7 @@ impl Launcher {
             deployments,
             instances,
             images,
+            disk,
             uploads,
             added,
             stop,
@@ -226,6 +242,22 @@ impl Launcher {
     /// Ends all builds, pulls and pushes, which have failed thereby, and takes no new ones.
     pub async fn end_builds(&self) {
         self.images.builds().end_all().await;
+    }
+
+    /// Removes images that the launcher made and nobody needs, or tells what would be removed.
+    ///
+    /// # Errors
+    /// When the engine cannot be asked.
+    pub async fn collect_garbage(&self, dry_run: bool) -> Result<Collection, Error> {
+        match dry_run {
+            true => self.disk.dry_run().await,
+            false => self.disk.collect_now().await,
+        }
+    }
+
+    /// Somebody begins to watch the disk: old figures are replaced soon.
+    pub fn disk_is_watched(&self) {
+        self.disk.watched();
     }
 
     /// Stops reconciling. Containers go on running.
@@ -534,6 +566,12 @@ impl Launcher {
             tracing::warn!(image = %name, %error, "the image could not be listed");
         }
     }
+}
+
+async fn look_after(disk: Arc<Disk>, stop: CancellationToken) {
+    let make = || Some(Arc::clone(&disk).run());
+    let work = supervise("the collector of images".to_owned(), make);
+    stop.run_until_cancelled(work).await;
 }
 
 async fn sweep(uploads: Arc<Uploads>, stop: CancellationToken) {

@@ -8,7 +8,7 @@ use indexmap::IndexMap;
 use parking_lot::Mutex;
 
 use crate::{
-    AppInstance, Build, Environment, Error, Hostname, Image, ImageName, InstanceView,
+    AppInstance, Build, DiskSettings, Environment, Error, Hostname, Image, ImageName, InstanceView,
     LaunchOptions, Launcher, LogLine, Observer, Parts, Settings, Status,
     engine::fake::{FakeEngine, PULLABLE},
     hooks::HookView,
@@ -153,6 +153,7 @@ fn settings(directory: &Path) -> Settings {
             directory: directory.join("uploads"),
             max_bytes: 1_000_000,
         },
+        disk: DiskSettings::default(),
     }
 }
 

@@ -12,6 +12,7 @@ pub mod app_instance;
 pub mod build;
 mod builds;
 pub mod digest;
+pub mod disk;
 pub mod engine;
 pub mod environment;
 pub mod error;
@@ -46,6 +47,7 @@ pub use build::{
     Build, BuildKind, BuildLog, BuildOrder, BuildSettings, BuildSource, BuildStatus, BuildStep,
     LayerCount, LogLine,
 };
+pub use disk::{Collection, DiskDocument, DiskSettings};
 pub use environment::Environment;
 pub use error::Error;
 pub use hooks::{Hook, HookView};

@@ -117,6 +117,7 @@ impl Reconciler {
 
     fn engine_event(&mut self, event: Event) {
         self.pause = SHORTEST_PAUSE;
+        self.shared.images.ledger().stir();
         let instances = &self.shared.instances;
         match event {
             Event::Container { instance, ended } => {

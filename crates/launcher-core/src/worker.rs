@@ -310,25 +310,23 @@ impl Worker {
 
     async fn create(&self, view: &InstanceView) -> Result<(), Error> {
         self.show(Status::Creating);
-        let spec = self.spec(view).await?;
+        let image = view.record.image.with_tag();
+        let found = self.shared.engine.image(&image).await?.unwrap_or_default();
+        let spec = self.spec(view, image, &found.exposed_ports);
         self.shared.engine.create(&spec).await?;
+        if !found.id.is_empty() {
+            let ledger = self.shared.images.ledger();
+            ledger.ran_image(&view.record.id, &found.id).await;
+        }
         Ok(())
     }
 
-    async fn spec(&self, view: &InstanceView) -> Result<ContainerSpec, Error> {
+    fn spec(&self, view: &InstanceView, image: String, exposed: &[u16]) -> ContainerSpec {
         let record = &view.record;
-        let image = record.image.with_tag();
-        let exposed = self
-            .shared
-            .engine
-            .image(&image)
-            .await?
-            .unwrap_or_default()
-            .exposed_ports;
-        let app_port = app_port(&record.env, &exposed);
+        let app_port = app_port(&record.env, exposed);
         let mut env = Environment::from([("PORT".to_owned(), app_port.to_string())]);
         env.extend(record.env.clone());
-        Ok(ContainerSpec {
+        ContainerSpec {
             name: container_name(&record.id, record.generation),
             image,
             env,
@@ -339,7 +337,7 @@ impl Worker {
             ]),
             app_port,
             bind_ip: self.shared.bind_ip,
-        })
+        }
     }
 
     /// Shows what is being done, unless a container runs meanwhile.

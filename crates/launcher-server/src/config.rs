@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use clap::{ArgAction, Args, builder::FalseyValueParser};
+use clap::{ArgAction, Args, builder::FalseyValueParser, value_parser};
 use launcher_core::{
     BuildSettings,
     source::{NodeImage, SourceMapSupport},
@@ -74,6 +74,27 @@ pub(crate) struct ServeArgs {
         value_name = "FROM"
     )]
     source_map_support: SourceMapSupport,
+
+    /// Images of each repository, and of each app instance, that are kept though nothing uses them.
+    #[arg(
+        long,
+        env = "LAUNCHER_KEEP_IMAGES",
+        default_value_t = 5,
+        value_parser = value_parser!(u16).range(1..=1000),
+        value_name = "N"
+    )]
+    keep_images: u16,
+
+    /// How full the engine's disk may be, in percent of its bytes or files, before build cache that
+    /// the launcher made is removed as well.
+    #[arg(
+        long,
+        env = "LAUNCHER_DISK_WATERMARK",
+        default_value_t = 80,
+        value_parser = value_parser!(u8).range(1..=100),
+        value_name = "PERCENT"
+    )]
+    disk_watermark: u8,
 
     /// Allow archives from loopback, private and link-local addresses.
     #[arg(
@@ -159,6 +180,8 @@ pub(crate) struct Config {
     pub(crate) instance_bind_ip: IpAddr,
     pub(crate) node_image: NodeImage,
     pub(crate) source_map_support: SourceMapSupport,
+    pub(crate) keep_images: usize,
+    pub(crate) disk_watermark: u8,
     pub(crate) allow_private_sources: bool,
     pub(crate) builds: BuildSettings,
     pub(crate) download_time: Duration,
@@ -198,6 +221,8 @@ impl ServeArgs {
             instance_bind_ip: self.instance_bind_ip,
             node_image,
             source_map_support: self.source_map_support,
+            keep_images: self.keep_images.into(),
+            disk_watermark: self.disk_watermark,
             allow_private_sources: self.allow_private_sources,
             builds: BuildSettings {
                 at_once: self.builds_at_once.into(),

@@ -1,7 +1,9 @@
 //! Hands each change on: to the routes first, so that whoever reads that an instance runs can reach
 //! it, then to the published documents.
 
-use launcher_core::{Build, HookView, Image, InstanceView, LogLine, Observer, Registry};
+use launcher_core::{
+    Build, DiskDocument, HookView, Image, InstanceView, LogLine, Observer, Registry,
+};
 
 use crate::{api::Documents, routes::Routes};
 
@@ -30,6 +32,10 @@ impl Observer for Observers {
 
     fn registry_changed(&self, id: &str, registry: Option<&Registry>) {
         self.documents.registry_changed(id, registry);
+    }
+
+    fn disk_changed(&self, id: &str, document: Option<&DiskDocument>) {
+        self.documents.disk_changed(id, document);
     }
 
     fn build_logged(&self, build: &str, lines: &[LogLine]) {

@@ -46,6 +46,7 @@ async fn engine_contract(engine: &dyn Engine) {
     belongs_to_its_owner(engine, &owner).await;
     is_ended(engine, &owner, &id).await;
     is_removed(engine, &owner, &id).await;
+    tells_of_its_disk(engine, &image).await;
     removes_an_image(engine, &image).await;
     misses_what_is_not_there(engine).await;
 }
@@ -154,6 +155,30 @@ async fn listed(engine: &dyn Engine, name: &str) -> Option<ListedImage> {
     images
         .into_iter()
         .find(|image| image.names.iter().any(|n| n == name))
+}
+
+/// All layers of an image, and what the engine has in all; an image that is discarded is told by the
+/// layers that are gone.
+async fn tells_of_its_disk(engine: &dyn Engine, image: &str) {
+    let whole = engine.image(image).await.unwrap().unwrap();
+    let ancestry = engine.ancestry().await.unwrap();
+    assert!(ancestry.contains_key(&whole.id));
+    let layers = engine.image_layers(&whole.id).await.unwrap();
+    let size: u64 = layers.iter().map(|layer| layer.size_bytes).sum();
+    assert_eq!(size, whole.size_bytes);
+    // Docker counts for one at a time, and says so to others.
+    let counted = engine.disk().await;
+    let busy =
+        matches!(&counted, Err(EngineError::Failed(text)) if text.contains("already running"));
+    assert!(busy || counted.unwrap().images_bytes >= size);
+
+    let second = build_image(engine).await;
+    let id = engine.image(&second).await.unwrap().unwrap().id;
+    let gone = engine.discard_image(&id).await.unwrap();
+    assert!(gone.contains(&id), "{gone:?}");
+    assert_eq!(engine.image(&second).await, Ok(None));
+    let again = engine.discard_image(&id).await;
+    assert!(matches!(again, Err(EngineError::NotFound(_))), "{again:?}");
 }
 
 async fn removes_an_image(engine: &dyn Engine, name: &str) {

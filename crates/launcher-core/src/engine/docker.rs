@@ -1,6 +1,11 @@
 //! Docker through `bollard`, for engines from 20.10 (API 1.41) on.
 
-use std::{collections::HashMap, future::Future, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    future::Future,
+    path::PathBuf,
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use bollard::{
@@ -22,10 +27,10 @@ use jiff::Timestamp;
 use tokio::sync::OnceCell;
 
 use super::{
-    BuildFailure, BuildSpec, Container, ContainerSpec, ContainerState, Ended, Engine, EngineError,
-    EngineImage, Event, LABEL_GENERATION, LABEL_INSTANCE, LABEL_OWNER, LeftLayers, ListedImage,
-    RegistryLogin, Resources, Transfer, container_name, docker_build, docker_images,
-    docker_inspect, docker_login, docker_remains, docker_transfer,
+    BuildFailure, BuildSpec, Container, ContainerSpec, ContainerState, Ended, Engine, EngineDisk,
+    EngineError, EngineImage, Event, ImageLayer, LABEL_GENERATION, LABEL_INSTANCE, LABEL_OWNER,
+    LeftLayers, ListedImage, RegistryLogin, Resources, Transfer, container_name, docker_build,
+    docker_disk, docker_images, docker_inspect, docker_login, docker_remains, docker_transfer,
 };
 
 /// Where Docker listens by default.
@@ -257,6 +262,34 @@ impl Engine for DockerEngine {
     async fn remove_image(&self, reference: &str) -> Result<(), EngineError> {
         let docker = bounded(QUESTION, "answer", self.docker()).await?;
         docker_images::remove(docker, reference).await
+    }
+
+    async fn ancestry(&self) -> Result<BTreeMap<String, Option<String>>, EngineError> {
+        let docker = bounded(QUESTION, "answer", self.docker()).await?;
+        docker_disk::ancestry(docker).await
+    }
+
+    async fn image_layers(&self, id: &str) -> Result<Vec<ImageLayer>, EngineError> {
+        let docker = bounded(QUESTION, "answer", self.docker()).await?;
+        bounded(QUESTION, "answer", docker_disk::layers(docker, id)).await
+    }
+
+    async fn discard_image(&self, id: &str) -> Result<Vec<String>, EngineError> {
+        let docker = bounded(QUESTION, "answer", self.docker()).await?;
+        docker_disk::discard(docker, id).await
+    }
+
+    async fn disk(&self) -> Result<EngineDisk, EngineError> {
+        docker_disk::usage(&self.host, &self.api_version().await?).await
+    }
+
+    async fn root(&self) -> Result<Option<PathBuf>, EngineError> {
+        if !self.host.starts_with("unix://") {
+            return Ok(None);
+        }
+        let question = async { Ok(self.docker().await?.info().await?) };
+        let info = bounded(QUESTION, "answer", question).await?;
+        Ok(info.docker_root_dir.map(PathBuf::from))
     }
 
     async fn pull(&self, transfer: Transfer) -> Result<String, EngineError> {

@@ -14,7 +14,12 @@ pub(super) async fn inspect(
     version: &str,
     container: &str,
 ) -> Result<Value, EngineError> {
-    let request = Request::get(format!("/v{version}/containers/{container}/json"))
+    get(host, &format!("/v{version}/containers/{container}/json")).await
+}
+
+/// `GET` of a path at the engine's address.
+pub(super) async fn get(host: &str, path: &str) -> Result<Value, EngineError> {
+    let request = Request::get(path)
         .body(Full::<Bytes>::default())
         .map_err(|e| EngineError::Failed(e.to_string()))?;
     ask(host, request).await?.document().await

@@ -24,8 +24,9 @@ use url::Url;
 
 use super::{EngineError, docker::innermost};
 
-/// Longest answer that is read, in bytes; a container's description has 10 KB.
-const MAX_ANSWER: usize = 4 * 1024 * 1024;
+/// Longest answer that is read, in bytes; a container's description has 10 KB, one of all that is on
+/// the engine's disk about 1 KB for each thing.
+const MAX_ANSWER: usize = 32 * 1024 * 1024;
 /// Longest line of a stream, in bytes; the longest are the errors of registries.
 const MAX_LINE: usize = 1024 * 1024;
 /// Where Docker listens on TCP when no port is given.

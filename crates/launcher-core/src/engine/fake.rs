@@ -3,6 +3,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
     sync::Arc,
 };
 
@@ -14,9 +15,10 @@ use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    BuildFailure, BuildSpec, Container, ContainerSpec, ContainerState, Engine, EngineError,
-    EngineImage, Event, ImageUser, LABEL_GENERATION, LABEL_INSTANCE, LABEL_OWNER, LayerState,
-    LeftLayers, ListedImage, RegistryLogin, Resources, Transfer, TransferNews, TransferOutput,
+    BuildFailure, BuildSpec, Container, ContainerSpec, ContainerState, Engine, EngineDisk,
+    EngineError, EngineImage, Event, ImageLayer, ImageUser, LABEL_GENERATION, LABEL_INSTANCE,
+    LABEL_OWNER, LayerState, LeftLayers, ListedImage, RegistryLogin, Resources, Transfer,
+    TransferNews, TransferOutput,
 };
 use crate::ids::random_id;
 
@@ -409,6 +411,36 @@ impl Engine for FakeEngine {
         drop(state);
         self.tell_image();
         Ok(())
+    }
+
+    async fn ancestry(&self) -> Result<BTreeMap<String, Option<String>>, EngineError> {
+        let images = self.images().await?;
+        Ok(images.into_iter().map(|image| (image.id, None)).collect())
+    }
+
+    async fn image_layers(&self, id: &str) -> Result<Vec<ImageLayer>, EngineError> {
+        Ok(vec![ImageLayer {
+            id: format!("layer of {id}"),
+            size_bytes: 1,
+        }])
+    }
+
+    async fn discard_image(&self, id: &str) -> Result<Vec<String>, EngineError> {
+        self.remove_image(id).await?;
+        Ok(vec![id.to_owned(), format!("layer of {id}")])
+    }
+
+    async fn disk(&self) -> Result<EngineDisk, EngineError> {
+        self.call("disk", "")?;
+        let images_bytes = self.images().await?.len() as u64;
+        Ok(EngineDisk {
+            images_bytes,
+            ..EngineDisk::default()
+        })
+    }
+
+    async fn root(&self) -> Result<Option<PathBuf>, EngineError> {
+        Ok(None)
     }
 
     async fn pull(&self, transfer: Transfer) -> Result<String, EngineError> {

@@ -7,6 +7,7 @@
 mod contract;
 mod docker;
 mod docker_build;
+mod docker_disk;
 mod docker_images;
 mod docker_inspect;
 mod docker_login;
@@ -19,7 +20,7 @@ mod transfer;
 #[cfg(test)]
 mod transfer_contract;
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -108,6 +109,25 @@ pub trait Engine: Send + Sync + 'static {
     /// image with at most one name. [`EngineError::Conflict`] while a container needs it,
     /// [`EngineError::NotFound`] if there is none.
     async fn remove_image(&self, reference: &str) -> Result<(), EngineError>;
+
+    /// All images, also the layers that others are made of, each with the image that it was built on if
+    /// the engine knows it.
+    async fn ancestry(&self) -> Result<BTreeMap<String, Option<String>>, EngineError>;
+
+    /// The layers that an image is made of, the lowest first.
+    async fn image_layers(&self, id: &str) -> Result<Vec<ImageLayer>, EngineError>;
+
+    /// Removes an image by its id, with the name that it may have, and nothing that it was built on.
+    /// Returns the ids of the layers whose data is gone with it. [`EngineError::Conflict`] while a
+    /// container or another image needs it, or when it has several names.
+    async fn discard_image(&self, id: &str) -> Result<Vec<String>, EngineError>;
+
+    /// What the engine has on its disk. Takes long where there is much.
+    async fn disk(&self) -> Result<EngineDisk, EngineError>;
+
+    /// The directory of this machine in which the engine keeps everything; `None` if it is on
+    /// another one.
+    async fn root(&self) -> Result<Option<PathBuf>, EngineError>;
 
     /// Pulls an image, and returns the digest (`sha256:…`) that the registry knows it by. Given up
     /// when it is dropped. Errors are the engine's own words, without the password.
@@ -247,6 +267,26 @@ pub struct ImageUser {
     pub owner: Option<String>,
     /// The instance that it belongs to, if a launcher made it.
     pub instance: Option<String>,
+}
+
+/// A layer, which several images can have.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ImageLayer {
+    /// Its id, which tells of those below it as well (the OCI image specification's `ChainID`).
+    pub id: String,
+    /// Size in bytes, without those below it.
+    pub size_bytes: u64,
+}
+
+/// What the engine says it has on its disk, in bytes.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct EngineDisk {
+    /// Layers of images, each counted once.
+    pub images_bytes: u64,
+    /// What containers have written into their own layer.
+    pub containers_bytes: u64,
+    /// What BuildKit keeps for later builds. The classic builder's cache are images without a name.
+    pub build_cache_bytes: u64,
 }
 
 /// Something happened.

@@ -144,8 +144,14 @@ impl Images {
             Err(BuildError::Cancelled) => Outcome::Cancelled,
             Err(error) => Outcome::Failed(error.sentence()),
         };
+        if let Outcome::Succeeded(Some(image)) = &outcome {
+            self.ledger.named(name, image).await;
+        }
         self.builds.end(progress, outcome).await;
         drop(turn);
+        if built.is_ok() {
+            self.ledger.grow();
+        }
         let Err(error) = built else {
             tracing::info!(%build, image = %name, "built");
             return settled;

@@ -9,6 +9,7 @@ use crate::builds::Progress;
 
 /// Lets so many go on at once, in the order in which they came. Everyone who waits is told the place.
 pub(super) struct Line {
+    at_once: u32,
     turns: Semaphore,
     waiting: Mutex<Vec<Arc<Progress>>>,
 }
@@ -19,6 +20,7 @@ pub(super) type Turn<'a> = Option<SemaphorePermit<'a>>;
 impl Line {
     pub(super) fn new(at_once: usize) -> Self {
         Self {
+            at_once: u32::try_from(at_once).unwrap_or(u32::MAX),
             turns: Semaphore::new(at_once),
             waiting: Mutex::default(),
         }
@@ -27,6 +29,16 @@ impl Line {
     pub(super) async fn turn(&self, progress: &Arc<Progress>) -> Turn<'_> {
         let _waits = Waits::begin(self, progress);
         self.turns.acquire().await.ok()
+    }
+
+    /// All turns, as soon as nobody has one: until this is dropped nobody gets one.
+    pub(super) async fn all_turns(&self) -> Turn<'_> {
+        self.turns.acquire_many(self.at_once).await.ok()
+    }
+
+    /// As [`Self::all_turns`], unless somebody has one now.
+    pub(super) fn try_all_turns(&self) -> Turn<'_> {
+        self.turns.try_acquire_many(self.at_once).ok()
     }
 
     fn tell(&self, waiting: &[Arc<Progress>]) {

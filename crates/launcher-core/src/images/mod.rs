@@ -19,11 +19,12 @@ mod watching;
 mod work;
 
 use std::{
+    collections::HashSet,
     path::PathBuf,
     sync::{Arc, Weak},
 };
 
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 
 pub(crate) use self::watching::Watching;
 use self::{
@@ -32,6 +33,7 @@ use self::{
 use crate::{
     BuildSettings, Error, ImageName, ImageStatus, InstanceView, Observer,
     builds::Builds,
+    disk::{Ledger, told},
     engine::{Engine, EngineImage, LeftLayers},
     registries::Registries,
     source,
@@ -61,6 +63,7 @@ pub(crate) struct Images {
     engine: Arc<dyn Engine>,
     settings: ImageSettings,
     builds: Builds,
+    ledger: Arc<Ledger>,
     registries: Registries,
     transfers: Transfers,
     table: Table,
@@ -94,6 +97,7 @@ impl Images {
                 Arc::clone(&observer),
             ),
             transfers: Transfers::default(),
+            ledger: Arc::new(Ledger::new(Arc::clone(&store), Arc::clone(&engine))),
             engine,
             settings,
             builds: Builds::new(Arc::clone(&store), Arc::clone(&observer)),
@@ -115,6 +119,7 @@ impl Images {
         })?;
         self.registries.load().await?;
         self.builds.load().await?;
+        self.ledger.load().await?;
         self.table.load().await
     }
 
@@ -126,6 +131,26 @@ impl Images {
     /// The registries that the launcher may log in to.
     pub(crate) fn registries(&self) -> &Registries {
         &self.registries
+    }
+
+    /// What the launcher put on the engine.
+    pub(crate) fn ledger(&self) -> &Arc<Ledger> {
+        &self.ledger
+    }
+
+    /// Names in full of the images that are being worked on.
+    pub(crate) fn under_way(&self) -> HashSet<String> {
+        self.work.names()
+    }
+
+    /// Waits until the engine builds nothing; it begins no build until this is dropped.
+    pub(crate) async fn no_build(&self) -> Result<SemaphorePermit<'_>, Error> {
+        self.line.all_turns().await.ok_or(Error::ShuttingDown)
+    }
+
+    /// As [`Self::no_build`], unless it builds something now.
+    pub(crate) fn try_no_build(&self) -> Option<SemaphorePermit<'_>> {
+        self.line.try_all_turns()
     }
 
     /// What makes the listing begin at once.
@@ -178,7 +203,15 @@ impl Images {
         let Some(image) = self.table.get(name) else {
             return Ok(());
         };
+        let found = self.engine.image(&name.with_tag()).await?;
         if let Some(began) = image.build_began {
+            let is_made = |found: &EngineImage| found.created_at.is_some_and(|made| made >= began);
+            if let Some(made) = found.as_ref().filter(|found| is_made(found)) {
+                let noted = self.ledger.built(name, made, began, &image.layers).await;
+                told(noted, "that an image was built could not be recorded");
+                let ready = |image: &mut _| become_ready(image, made.into());
+                return self.table.change(name, ready).await.map(drop);
+            }
             let left = LeftLayers {
                 container: image.step_container.clone(),
                 ids: image.layers.clone(),
@@ -187,7 +220,7 @@ impl Images {
             };
             self.engine.remove_layers(&left).await;
         }
-        match self.engine.image(&name.with_tag()).await? {
+        match found {
             Some(found) => {
                 let ready = |image: &mut _| become_ready(image, (&found).into());
                 self.table.change(name, ready).await.map(drop)

@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use super::{Images, transfer::Ended, transfers::Joined, work, work::Abandoned};
 use crate::{
-    BuildKind, BuildStatus, Error, ImageName, ImageStatus, builds::Progress, engine::EngineError,
+    BuildKind, BuildStatus, Error, ImageName, ImageStatus,
+    builds::Progress,
+    disk::{Before, Made, told},
+    engine::EngineError,
     registries::Verb,
 };
 
@@ -39,11 +42,14 @@ impl Images {
         progress.say_line(&format!("pulling the base image {base}"));
         let say = Arc::clone(progress);
         let output = move |text: &str| say.say_line(text);
+        let before = self.ledger.before_pull().await?;
         let pulled = self.transfer(Verb::Pull, base, super::transfer::texts(output));
         pulled.await.map(drop).map_err(|refused| match refused {
             Ok(refusal) => EngineError::Failed(refusal.reason().to_owned()),
             Err(error) => error,
-        })
+        })?;
+        self.claim_pulled(base, &before, Made::Base).await;
+        Ok(())
     }
 
     fn join_pull(&self, name: &ImageName) -> Result<Joined, Error> {
@@ -89,6 +95,7 @@ impl Images {
         self.table
             .change(name, |image| image.status = ImageStatus::Pulling)
             .await?;
+        let before = self.ledger.before_pull().await.map_err(Error::from)?;
         progress.enter(BuildStatus::Downloading);
         let pulled = tokio::select! {
             pulled = self.tell_transfer(Verb::Pull, name, progress) => pulled,
@@ -96,7 +103,24 @@ impl Images {
         };
         self.settle(name, false).await?;
         pulled?;
+        self.claim_pulled(name, &before, Made::Pulled).await;
         Ok(self.table.get(name).and_then(|image| image.image_id))
+    }
+
+    /// Remembers that an image is there because the launcher pulled it, if it is.
+    async fn claim_pulled(&self, name: &ImageName, before: &Before, how: Made) {
+        let noted = async {
+            if let Some(image) = self.engine.image(&name.with_tag()).await? {
+                self.ledger.pulled(name, &image.id, before, how).await?;
+                self.ledger.named(name, &image.id).await;
+                self.ledger.grow();
+            }
+            Ok(())
+        };
+        told(
+            noted.await,
+            "that an image was pulled could not be recorded",
+        );
     }
 }
 

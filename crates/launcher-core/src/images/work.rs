@@ -1,6 +1,10 @@
 //! Work on images, which callers join: of one image there is one build or pull at a time.
 
-use std::{collections::HashMap, future::Future, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    future::Future,
+    sync::Arc,
+};
 
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -158,6 +162,11 @@ impl Work {
                 Entered::First(place, sender) => return Turn { place, sender },
             }
         }
+    }
+
+    /// Names in full of what is worked on.
+    pub(super) fn names(&self) -> HashSet<String> {
+        self.0.lock().keys().cloned().collect()
     }
 
     fn state_of(&self, name: &ImageName, kind: Kind) -> Option<watch::Receiver<State>> {

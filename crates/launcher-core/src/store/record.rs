@@ -23,6 +23,10 @@ pub enum Kind {
     Hook,
     /// Settings that callers change.
     Setting,
+    /// Images and layers that are on the engine because the launcher put them there.
+    MadeImage,
+    /// The images that instances ran.
+    RunImages,
 }
 
 impl Kind {
@@ -38,6 +42,8 @@ impl Kind {
             Self::Upload => "uploads",
             Self::Hook => "hooks",
             Self::Setting => "settings",
+            Self::MadeImage => "made_images",
+            Self::RunImages => "run_images",
         }
     }
 }

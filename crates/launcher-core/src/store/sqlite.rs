@@ -26,7 +26,7 @@ const DEADLINE: Duration = Duration::from_secs(10);
 const REMEMBERED: SignedDuration = SignedDuration::from_hours(90 * 24);
 
 /// Each entry brings the schema to the version that is its index plus one.
-const MIGRATIONS: [&str; 2] = [
+const MIGRATIONS: [&str; 3] = [
     "
     CREATE TABLE launcher (id TEXT NOT NULL, checked_at TEXT) STRICT;
     CREATE TABLE instances (id TEXT PRIMARY KEY, document TEXT NOT NULL) STRICT;
@@ -40,6 +40,10 @@ const MIGRATIONS: [&str; 2] = [
     CREATE TABLE uploads (id TEXT PRIMARY KEY, document TEXT NOT NULL) STRICT;
     CREATE TABLE hooks (id TEXT PRIMARY KEY, document TEXT NOT NULL) STRICT;
     CREATE TABLE settings (id TEXT PRIMARY KEY, document TEXT NOT NULL) STRICT;
+",
+    "
+    CREATE TABLE made_images (id TEXT PRIMARY KEY, document TEXT NOT NULL) STRICT;
+    CREATE TABLE run_images (id TEXT PRIMARY KEY, document TEXT NOT NULL) STRICT;
 ",
 ];
 
@@ -308,7 +312,7 @@ mod tests {
             opened,
             Err(StoreError::TooNew {
                 found: 99,
-                known: 2
+                known: 3
             })
         ));
     }

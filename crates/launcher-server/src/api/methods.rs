@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     arguments::{Archive, Arguments},
+    disk,
     errors::{failed, from_core},
     hooks, images, launch_options,
     reached::address,
@@ -53,6 +54,7 @@ pub(super) fn register(
         .add("image/build", build_image)
         .add("image/cancelBuild", cancel_build)
         .add("image/createUpload", uploads::create)
+        .add("image/collectGarbage", disk::collect)
         .add("image/pull", registries::pull)
         .add("image/push", registries::push)
         .add("registry/add", registries::add)

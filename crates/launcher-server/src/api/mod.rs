@@ -2,6 +2,7 @@
 
 mod arguments;
 mod builds;
+mod disk;
 mod errors;
 mod hooks;
 mod images;

@@ -9,13 +9,13 @@ use ddp_server::{
     live::{Collection, Writer, collection},
 };
 use launcher_core::{
-    Build, HookView, Image, InstanceView, Launcher, LogLine, Registry, environment,
+    Build, DiskDocument, HookView, Image, InstanceView, Launcher, LogLine, Registry, environment,
 };
 
 use super::{
     builds,
     builds::{BuildDocuments, BuildPublications},
-    hooks, images,
+    disk, hooks, images,
     launch_options::to_fields,
     registries,
     registries::RegistryDocuments,
@@ -26,6 +26,7 @@ pub(crate) struct Documents {
     app_instances: Writer,
     docker_images: Writer,
     hooks: Writer,
+    disk: Writer,
     builds: BuildDocuments,
     registries: RegistryDocuments,
 }
@@ -35,6 +36,7 @@ pub(crate) struct Publications {
     app_instances: Collection,
     docker_images: Collection,
     hooks: Collection,
+    disk: Collection,
     builds: BuildPublications,
     registries: Collection,
 }
@@ -44,12 +46,14 @@ pub(crate) fn collections() -> (Documents, Publications) {
     let (instances, instances_view) = collection("AppInstances");
     let (images, images_view) = collection("DockerImages");
     let (hooks, hooks_view) = collection("Hooks");
+    let (disk, disk_view) = collection("Disk");
     let (builds, builds_view) = builds::collections();
     let (registries, registries_view) = registries::collections();
     let documents = Documents {
         app_instances: instances,
         docker_images: images,
         hooks,
+        disk,
         builds,
         registries,
     };
@@ -57,6 +61,7 @@ pub(crate) fn collections() -> (Documents, Publications) {
         app_instances: instances_view,
         docker_images: images_view,
         hooks: hooks_view,
+        disk: disk_view,
         builds: builds_view,
         registries: registries_view,
     };
@@ -73,11 +78,13 @@ pub(super) fn register(
         app_instances,
         docker_images,
         hooks,
+        disk,
         builds,
         registries,
     } = publications;
     let builder = publish_all(builder, "appInstances", app_instances);
     let builder = publish_all(builder, "dockerImages", docker_images);
+    let builder = disk::register(builder, disk, launcher);
     let builder = registries::register(builder, registries);
     let builder = publish_all(builder, "hooks", hooks);
     builds::register(builder, builds, launcher)
@@ -118,6 +125,10 @@ impl Documents {
 
     pub(crate) fn registry_changed(&self, id: &str, registry: Option<&Registry>) {
         self.registries.changed(id, registry);
+    }
+
+    pub(crate) fn disk_changed(&self, id: &str, document: Option<&DiskDocument>) {
+        disk::changed(&self.disk, id, document);
     }
 
     pub(crate) fn build_logged(&self, build: &str, lines: &[LogLine]) {

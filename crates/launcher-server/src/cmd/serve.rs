@@ -3,7 +3,7 @@
 use std::{fs, io::IsTerminal, path::Path, sync::Arc, time::Duration};
 
 use launcher_core::{
-    Launcher, Parts, Settings,
+    DiskSettings, Launcher, Parts, Settings,
     engine::{self, DockerEngine},
     source::{FetchOptions, Options, install_crypto_provider},
     store::SqliteStore,
@@ -167,6 +167,11 @@ fn settings(config: &Config) -> Settings {
         uploads: UploadSettings {
             directory: config.data_dir.join("uploads"),
             max_bytes: fetch.max_bytes,
+        },
+        disk: DiskSettings {
+            keep_images: config.keep_images,
+            watermark: config.disk_watermark,
+            data_dir: config.data_dir.clone(),
         },
         fetch,
         source: Options {
