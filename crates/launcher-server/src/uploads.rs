@@ -1,4 +1,4 @@
-//! Uploads over HTTP: tus 1.0 (https://tus.io/protocols/resumable-upload), and a plain `PUT` of the
+//! Uploads over HTTP: tus 1.0 (<https://tus.io/protocols/resumable-upload>), and a plain `PUT` of the
 //! whole for people with `curl -T`.
 //!
 //! The last part of an upload's path is the secret that `image/createUpload` gave: it may be used at

@@ -1,6 +1,6 @@
 //! The engine's disk: how full it is, what is on it, and a collector of images that nobody needs.
 //!
-//! What goes is decided by the pure function [`plan::plan`]; [`Ledger`] remembers what the launcher made,
+//! What goes is decided by the pure function [`plan::plan`]; `Ledger` remembers what the launcher made,
 //! for nothing else is ever touched. Volumes and containers are no business of this room.
 
 mod collect;

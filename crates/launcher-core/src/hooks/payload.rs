@@ -1,6 +1,6 @@
 //! What registries send: Docker Hub's webhooks
-//! (https://docs.docker.com/docker-hub/repos/manage/webhooks/), and the notifications of registries that
-//! are CNCF Distribution (https://distribution.github.io/distribution/about/notifications/).
+//! (<https://docs.docker.com/docker-hub/repos/manage/webhooks/>), and the notifications of registries that
+//! are CNCF Distribution (<https://distribution.github.io/distribution/about/notifications/>).
 
 use serde::Deserialize;
 use thiserror::Error;

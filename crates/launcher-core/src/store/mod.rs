@@ -65,7 +65,7 @@ impl dyn Store {
     /// One record, if there is one.
     ///
     /// # Errors
-    /// As [`Self::all`].
+    /// When the store fails, or the record is not what it should be.
     pub async fn get<T: Record>(&self, id: &str) -> Result<Option<T>, StoreError> {
         let found = self.read(T::KIND, id).await?;
         found.map(|json| parse::<T>(id, &json)).transpose()
