@@ -64,6 +64,7 @@ async function made(world, there, bytes = MiB) {
   return there;
 }
 
+const untagged = (name) => name.replace(/:[^:@/]+@/, '@');
 const gone = (...names) => Promise.all(names.map((name) => docker('rmi', '--force', name).catch(() => {})));
 
 describe('a registry that lets everyone in', () => {
@@ -106,7 +107,9 @@ describe('a registry that lets everyone in', () => {
       assert.equal(pull.digest, push.digest);
       assert.deepEqual(pull.layers, { done: 1, of: 1 });
       assert.equal((await image(asked)).Id, Id);
-      assert.equal(world.imageDocuments(asked).length, 1, asked);
+      // With a digest the tag means nothing: it is one name, told as it was first asked for.
+      const documents = [...world.images.values()].filter(({ name }) => untagged(name) === untagged(asked));
+      assert.equal(documents.length, 1, asked);
       const log = await world.log(pull._id);
       assert.deepEqual(log.filter((line) => /: (Pulling fs layer|Pull complete)$/.test(line)).length, 2, log.join('\n'));
       assert.ok(log.length < 20, log.join('\n'));

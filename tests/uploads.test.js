@@ -155,7 +155,7 @@ describe('uploading an archive', () => {
   it('is kept when its build fails, and not when it succeeds', async () => {
     const bytes = dockerfile('FRUM scratch\n');
     const upload = await announce(bytes);
-    await refused(world.ddp.call('image/build', { name: `${imagePrefix}early`, upload: upload.uploadId }), 400, `0 of ${bytes.length} bytes came`);
+    await refused(world.ddp.call('image/build', { name: `${imagePrefix}early`, upload: upload.uploadId }), 400, `this upload is not complete: 0 of ${bytes.length} bytes came`);
     await patch(upload, 0, bytes).expect(204);
     for (const _ of [1, 2]) assert.equal((await build('failing', upload)).status, 'failed');
     assert.equal(await head(upload), bytes.length);

@@ -145,7 +145,7 @@ pub(crate) fn foreign_page() -> Response {
 }
 
 async fn welcome() -> &'static str {
-    "meteor-launcher\n\nDDP: /websocket, /sockjs\nHealth: /health\nUploads: /uploads\n"
+    "meteor-launcher\n\nDDP: /websocket, /sockjs\nHealth: /health\nUploads: /uploads\nWebhooks: /hooks\n"
 }
 
 async fn health(State(control): State<Control>) -> Response {

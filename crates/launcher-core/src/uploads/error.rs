@@ -40,7 +40,7 @@ pub enum UploadError {
     #[error("more than the {0} bytes that were announced")]
     TooMuch(u64),
     /// Fewer bytes came than the whole.
-    #[error("{received} of {size} bytes came")]
+    #[error("this upload is not complete: {received} of {size} bytes came")]
     Incomplete {
         /// Bytes that are there.
         received: u64,

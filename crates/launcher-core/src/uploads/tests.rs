@@ -86,7 +86,10 @@ async fn bytes_come_in_pieces_and_are_used_once() {
     assert_eq!(world.uploads.find(&upload.secret).unwrap(), upload.id);
     assert_eq!(world.send(&upload.id, 0, b"hello ").await.unwrap(), 6);
     let early = world.uploads.take(&upload.id).await.err().unwrap();
-    assert_eq!(early.to_string(), "6 of 11 bytes came");
+    assert_eq!(
+        early.to_string(),
+        "this upload is not complete: 6 of 11 bytes came"
+    );
     assert_eq!(world.send(&upload.id, 6, b"world").await.unwrap(), 11);
 
     let taken = world.uploads.take(&upload.id).await.unwrap();
