@@ -111,7 +111,10 @@ describe('Meteor bundles', () => {
       const star = bundleFiles('3.3')['star.json'].replace('"10.9.2"', '"1.2.3"');
       const files = { ...bundleFiles('3.3'), 'star.json': star, 'setup.sh': 'echo no such font\nexit 3\n' };
       const { details } = await refused(build('setup-fails', packed(files)), 500, /no such font/);
-      assert.match(details, /npm 10\.\d+\.\d+ of the base image installs the packages; the bundle was made with npm 1\.2\.3/);
+      const [, id] = details.match(/\(build (\w+)\)$/);
+      await world.ddp.subscribe('buildLog', id);
+      const log = [...world.ddp.collection('BuildLog').values()].map(({ text }) => text).join('\n');
+      assert.match(log, /npm 10\.\d+\.\d+ of the base image installs the packages; the bundle was made with npm 1\.2\.3/);
       assert.equal(await image(`${imagePrefix}setup-fails`), null);
     });
   });

@@ -83,7 +83,10 @@ impl Images {
         let progress = self
             .builds
             .begin(BuildKind::Build, name, Some(order.source.public()))?;
-        self.asked.add(name, order.clone(), &progress);
+        // An upload has only one build, which alone may hold it.
+        if let BuildSource::Url(_) = order.source {
+            self.asked.add(name, order.clone(), &progress);
+        }
         let (id, name) = (progress.id(), name.clone());
         // Whoever asks for this name from now on joins it.
         let turn = self.work.try_turn(&name, work::Kind::Build);
@@ -96,8 +99,11 @@ impl Images {
             };
             tokio::select! {
                 biased;
-                () = progress.cancelled() => images.builds.end(&progress, Outcome::Cancelled).await,
-                turn = turn => turn.carry_out(images.build(&name, &order, &progress)).await,
+                () = progress.cancelled() => {
+                    drop(order);
+                    images.builds.end(&progress, Outcome::Cancelled).await;
+                }
+                turn = turn => turn.carry_out(images.build(&name, order, &progress)).await,
             }
         });
         Ok(id)
@@ -115,13 +121,13 @@ impl Images {
         let progress = self
             .builds
             .begin(BuildKind::Build, name, Some(order.source.public()))?;
-        self.build(name, &order, &progress).await
+        self.build(name, order, &progress).await
     }
 
     async fn build(
         &self,
         name: &ImageName,
-        order: &BuildOrder,
+        order: BuildOrder,
         progress: &Arc<Progress>,
     ) -> Result<(), Error> {
         let build = progress.id();
@@ -129,7 +135,7 @@ impl Images {
         // The next build begins when this one has ended and nothing of it is left.
         let mut turn = None;
         let built = tokio::select! {
-            built = self.try_build(name, order, progress, &mut turn) => built,
+            built = self.try_build(name, &order, progress, &mut turn) => built,
             never = self.builds.keep_written(progress) => match never {},
         };
         if let (Ok(_), BuildSource::Upload(upload)) = (&built, &order.source)
@@ -137,6 +143,8 @@ impl Images {
         {
             tracing::warn!(%build, %error, "an upload that was built stays until it expires");
         }
+        // Whoever sees that the build failed may have the upload built again.
+        drop(order);
         let cut_off = built.as_ref().is_err_and(BuildError::cut_off);
         let settled = self.settle(name, cut_off).await;
         let outcome = match &built {

@@ -56,7 +56,9 @@ impl Images {
         if self.exists(&name).await? {
             return Ok(());
         }
-        if let Some(source_url) = known.and_then(|image| image.source_url) {
+        // One that a registry has can be pulled, wherever it was built.
+        let built_here = known.filter(|image| image.digest.is_none());
+        if let Some(source_url) = built_here.and_then(|image| image.source_url) {
             let image = name.to_string();
             return Err(Error::ArchiveNotKept { image, source_url });
         }
