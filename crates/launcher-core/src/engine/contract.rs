@@ -174,11 +174,18 @@ async fn tells_of_its_disk(engine: &dyn Engine, image: &str) {
 
     let second = build_image(engine).await;
     let id = engine.image(&second).await.unwrap().unwrap().id;
+    let ancestry = engine.ancestry().await.unwrap();
     let gone = engine.discard_image(&id).await.unwrap();
     assert!(gone.contains(&id), "{gone:?}");
     assert_eq!(engine.image(&second).await, Ok(None));
     let again = engine.discard_image(&id).await;
     assert!(matches!(again, Err(EngineError::NotFound(_))), "{again:?}");
+    // What it was built on stays until it is discarded as well.
+    let mut built_on = ancestry[&id].as_ref();
+    while let Some(id) = built_on {
+        engine.discard_image(id).await.unwrap();
+        built_on = ancestry[id].as_ref();
+    }
 }
 
 async fn removes_an_image(engine: &dyn Engine, name: &str) {
