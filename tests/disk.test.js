@@ -173,11 +173,13 @@ describe('the disk', () => {
 
   it('takes an image for the launcher\'s only if it was not there before the pull', async () => {
     const registry = await Registry.start();
+    const names = [];
     try {
       for (const there of [false, true]) {
         const made = `${imagePrefix}to-pull-${there}`;
         await foreign.build(`${there}`, '--tag', made);
         const pulled = await registry.put(made, `pulled-${there}`);
+        names.push(pulled);
         await docker('rmi', made);
         if (there) await docker('pull', pulled);
         const app = await world.launch('pulled', { appImage: pulled, answering: false });
@@ -188,6 +190,7 @@ describe('the disk', () => {
         await docker('rmi', pulled);
       }
     } finally {
+      for (const name of names) await docker('rmi', '--force', name).catch(() => {});
       await registry.close();
     }
   });

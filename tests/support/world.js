@@ -80,6 +80,7 @@ export class World {
       },
       async () => `GET /health to answer 200 (log: ${this.#log.path}; answered: ${JSON.stringify(await this.health().catch(String))})`,
     );
+    this.launcherId = (await this.health()).json().launcher;
     this.ddp = await this.connect();
     await this.ddp.subscribe('appInstances');
     await this.ddp.subscribe('dockerImages');
@@ -269,6 +270,10 @@ export class World {
     for (const name of await imagesNamed(imagePrefix)) {
       if (name !== `${appImage}:latest`) await docker('rmi', '--force', name).catch(() => {});
     }
+    // Images that newer ones of the same name have followed.
+    const nameless = ['--filter', 'dangling=true', '--filter', `label=launcher.owner=${this.launcherId}`];
+    const followed = this.launcherId ? await docker('images', '--quiet', '--no-trunc', ...nameless) : '';
+    for (const id of followed.split('\n').filter(Boolean)) await docker('rmi', '--force', id).catch(() => {});
     worlds.delete(this);
     await this.archives.close();
     this.#log?.end();
