@@ -6,7 +6,7 @@ mod progress;
 mod tests;
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     convert::Infallible,
     sync::{
         Arc,
@@ -30,6 +30,10 @@ use crate::{
 
 /// Builds that are remembered after their end, with their logs.
 const REMEMBERED: usize = 200;
+/// Pulls among them that came to nothing, in all and of one image: they are tried again for as long
+/// as an instance wants the image, and must not push out what somebody asked for.
+const REMEMBERED_FAILURES: usize = 50;
+const REMEMBERED_FAILURES_OF_ONE: usize = 3;
 /// Why builds failed that went on when the launcher ended.
 const ENDED: &str = "the launcher ended before it was done";
 /// How much of a log may be lost when the launcher is killed.
@@ -103,10 +107,11 @@ impl Builds {
             digest: None,
             place: None,
         };
+        let mut active = self.active.lock();
+        // Under the lock: what begins is either ended with all others or refused.
         if self.is_closed() {
             return Err(Error::ShuttingDown);
         }
-        let mut active = self.active.lock();
         if active.len() >= MAX_ACTIVE {
             return Err(Error::TooManyBuilds(MAX_ACTIVE));
         }
@@ -178,8 +183,11 @@ impl Builds {
 
     /// Ends all work, which has failed thereby, and takes no more.
     pub(crate) async fn end_all(&self) {
-        self.closed.store(true, Ordering::SeqCst);
-        let active: Vec<_> = self.active.lock().values().cloned().collect();
+        let active: Vec<_> = {
+            let active = self.active.lock();
+            self.closed.store(true, Ordering::SeqCst);
+            active.values().cloned().collect()
+        };
         for progress in &active {
             progress.cancel();
         }
@@ -207,13 +215,12 @@ impl Builds {
     }
 
     async fn forget_old(&self) -> Result<(), StoreError> {
-        let mut old = Vec::new();
-        {
+        let old = {
             let mut over = self.over.lock();
-            while over.len() > REMEMBERED {
-                old.extend(over.shift_remove_index(0).map(|(id, _)| id));
-            }
-        }
+            let old = old(&over);
+            over.retain(|id, _| !old.contains(id));
+            old
+        };
         for id in old {
             self.store.remove::<BuildLog>(&id).await?;
             self.store.remove::<Build>(&id).await?;
@@ -221,4 +228,24 @@ impl Builds {
         }
         Ok(())
     }
+}
+
+/// Which of the builds that are over, oldest first, are remembered no longer.
+fn old(over: &IndexMap<String, Build>) -> HashSet<String> {
+    let (mut all, mut failures) = (0, 0);
+    let mut failures_of = HashMap::<String, usize>::new();
+    let newest_first = over.values().rev();
+    let old = newest_first.filter(|build| {
+        if build.kind == BuildKind::Pull && build.status != BuildStatus::Succeeded {
+            let of_one = failures_of.entry(build.image.canonical()).or_default();
+            if failures == REMEMBERED_FAILURES || *of_one == REMEMBERED_FAILURES_OF_ONE {
+                return true;
+            }
+            failures += 1;
+            *of_one += 1;
+        }
+        all += 1;
+        all > REMEMBERED
+    });
+    old.map(|build| build.id.clone()).collect()
 }

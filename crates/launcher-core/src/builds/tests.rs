@@ -224,3 +224,31 @@ async fn at_the_end_of_the_launcher_builds_have_failed() {
         Err(Error::ShuttingDown)
     ));
 }
+
+#[tokio::test]
+async fn pulls_that_are_tried_again_and_again_push_out_nothing() {
+    let (builds, _, store) = builds();
+    let end = async |kind, image: &str, outcome| {
+        let image = ImageName::parse(image).unwrap();
+        let progress = builds.begin(kind, &image, None).unwrap();
+        builds.end(&progress, outcome).await;
+        progress.id()
+    };
+    let asked_for = end(BuildKind::Build, "app", Outcome::Failed("why".into())).await;
+    for number in 0..300 {
+        let image = format!("gone{}", number % 60);
+        let failed = Outcome::Failed("away".into());
+        end(BuildKind::Pull, &image, failed).await;
+    }
+    let mut newest = String::new();
+    for _ in 0..10 {
+        let failed = Outcome::Failed("away".into());
+        newest = end(BuildKind::Pull, "gone", failed).await;
+    }
+    let known: Vec<Build> = store.all().await.unwrap();
+    assert!(known.iter().any(|build| build.id == asked_for));
+    assert!(known.iter().any(|build| build.id == newest));
+    let of_one = known.iter().filter(|build| build.image.as_str() == "gone");
+    assert_eq!(of_one.count(), 3);
+    assert_eq!(known.len(), 51);
+}

@@ -1,9 +1,8 @@
 //! Building images from archives.
 
-use std::{collections::BTreeMap, fs::File, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fs::File, future::Future, sync::Arc, time::Duration};
 
 use futures_util::StreamExt;
-use parking_lot::Mutex;
 use tokio::{sync::mpsc, time::sleep};
 
 use super::{
@@ -11,6 +10,7 @@ use super::{
     build_log::{BuildOutputLog, Made},
     failure::{self, Circumstances},
     line::Turn,
+    queues::First,
     work,
 };
 use crate::{
@@ -31,23 +31,29 @@ const MAX_LAYERS: usize = 1_000;
 /// A download that takes longer than this lets the next build go first.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Builds that were asked for by [`Images::begin_build`] and that the engine has not begun.
+/// Builds from URLs that were asked for by [`Images::begin_build`] and that the engine has not begun.
 #[derive(Default)]
-pub(super) struct Asked(Mutex<Vec<(String, BuildOrder, Arc<Progress>)>>);
+pub(super) struct Asked(Vec<(String, BuildOrder, Arc<Progress>)>);
 
 impl Asked {
     /// One that would do the same.
-    fn equal(&self, name: &ImageName, order: &BuildOrder) -> Option<String> {
-        let mut list = self.0.lock();
-        list.retain(|(.., progress)| progress.build().status < BuildStatus::Building);
+    fn equal(&mut self, name: &ImageName, order: &BuildOrder) -> Option<String> {
+        self.0
+            .retain(|(.., progress)| progress.build().status < BuildStatus::Building);
         let name = name.canonical();
-        let equal = list.iter().find(|(n, o, _)| *n == name && o.is_same(order));
+        let equal = self
+            .0
+            .iter()
+            .find(|(n, o, _)| *n == name && o.is_same(order));
         equal.map(|(.., progress)| progress.id())
     }
 
-    fn add(&self, name: &ImageName, order: BuildOrder, progress: &Arc<Progress>) {
-        let asked = (name.canonical(), order, Arc::clone(progress));
-        self.0.lock().push(asked);
+    fn add(&mut self, name: &ImageName, order: &BuildOrder, progress: &Arc<Progress>) {
+        // No other build is the same as one from an upload, which is to be free when it has ended.
+        if let BuildSource::Url(_) = order.source {
+            let asked = (name.canonical(), order.clone(), Arc::clone(progress));
+            self.0.push(asked);
+        }
     }
 }
 
@@ -73,40 +79,63 @@ impl Images {
     }
 
     /// Begins a build, even if there is an image of that name, and returns its id. It waits for the
-    /// end of other work on that image. An equal one that the engine has not begun is joined.
+    /// end of other work on that image, and for builds of it that were asked for before. An equal one
+    /// that the engine has not begun is joined.
     pub(crate) fn begin_build(&self, name: &ImageName, order: BuildOrder) -> Result<String, Error> {
         can_be_built(name)?;
         let images = self.this.upgrade().ok_or(Error::ShuttingDown)?;
-        if let Some(equal) = self.asked.equal(name, &order) {
+        // Held until the build has its place, so that places are in the order of their documents.
+        let mut asked = self.asked.lock();
+        if let Some(equal) = asked.equal(name, &order) {
             return Ok(equal);
         }
         let progress = self
             .builds
             .begin(BuildKind::Build, name, Some(order.source.public()))?;
-        // An upload has only one build, which alone may hold it.
-        if let BuildSource::Url(_) = order.source {
-            self.asked.add(name, order.clone(), &progress);
-        }
+        asked.add(name, &order, &progress);
+        let place = self.queues.enter(name);
+        let turn = match place {
+            // Whoever asks for this name from now on joins it.
+            Ok(_) => self.work.try_turn(name, work::Kind::Build),
+            Err(_) => None,
+        };
+        drop(asked);
         let (id, name) = (progress.id(), name.clone());
-        // Whoever asks for this name from now on joins it.
-        let turn = self.work.try_turn(&name, work::Kind::Build);
         tokio::spawn(async move {
-            let turn = async {
-                match turn {
-                    Some(turn) => turn,
-                    None => images.work.turn(&name, work::Kind::Build).await,
-                }
+            let turn = match turn {
+                Some(turn) => Some(turn),
+                None => images.next_turn(&name, place, &progress).await,
             };
-            tokio::select! {
-                biased;
-                () = progress.cancelled() => {
+            match turn {
+                Some(turn) => turn.carry_out(images.build(&name, order, &progress)).await,
+                None => {
                     drop(order);
                     images.builds.end(&progress, Outcome::Cancelled).await;
                 }
-                turn = turn => turn.carry_out(images.build(&name, order, &progress)).await,
             }
         });
         Ok(id)
+    }
+
+    /// The next turn for a build that has its place in the queue; `None`: it is cancelled.
+    async fn next_turn(
+        &self,
+        name: &ImageName,
+        place: Result<First, impl Future<Output = First>>,
+        progress: &Progress,
+    ) -> Option<work::Turn> {
+        let turn = async {
+            let _first = match place {
+                Ok(first) => first,
+                Err(place) => place.await,
+            };
+            self.work.turn(name, work::Kind::Build).await
+        };
+        tokio::select! {
+            biased;
+            () = progress.cancelled() => None,
+            turn = turn => Some(turn),
+        }
     }
 
     /// Waits for the end of a build of this name, if one is under way, however it ends.

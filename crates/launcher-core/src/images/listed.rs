@@ -2,7 +2,7 @@
 
 use super::{Images, seen::by_key};
 use crate::{
-    Error, Image, ImageName, ImageStatus,
+    BuildKind, Error, Image, ImageName, ImageStatus,
     engine::{EngineError, ListedImage},
 };
 
@@ -66,7 +66,7 @@ impl Images {
     }
 
     /// Takes its name from an image, and removes its data with its last name. Refused while
-    /// anything uses it, or while it is being made.
+    /// anything uses it, or while it is being made or pushed.
     pub(crate) async fn remove(&self, id_or_name: &str) -> Result<(), Error> {
         let unknown = || Error::UnknownImage(id_or_name.to_owned());
         let image = self.table.find(id_or_name).ok_or_else(unknown)?;
@@ -125,6 +125,14 @@ impl Images {
             image: name.to_string(),
             by,
         };
+        // One that is to begin looks whether the image is there when the removal has ended.
+        if self.transfers.is_under_way(BuildKind::Push, name) {
+            let image = name.to_string();
+            return Err(Error::ImageIsBusy {
+                image,
+                what: "pushed",
+            });
+        }
         let listing = self.engine.images().await?;
         let listed = by_key(&listing);
         let listed = listed.get(&name.canonical()).map(|(_, listed)| *listed);

@@ -8,6 +8,7 @@ mod line;
 mod listed;
 mod pull;
 mod push;
+mod queues;
 mod seen;
 mod table;
 mod transfer;
@@ -28,7 +29,8 @@ use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 
 pub(crate) use self::watching::Watching;
 use self::{
-    build::Asked, line::Line, seen::become_ready, table::Table, transfers::Transfers, work::Work,
+    build::Asked, line::Line, queues::Queues, seen::become_ready, table::Table,
+    transfers::Transfers, work::Work,
 };
 use crate::{
     BuildSettings, Error, ImageName, ImageStatus, InstanceView, Observer,
@@ -71,7 +73,9 @@ pub(crate) struct Images {
     /// Builds that wait for their turn.
     line: Line,
     /// Builds that others may join before the engine builds them.
-    asked: Asked,
+    asked: parking_lot::Mutex<Asked>,
+    /// The order in which builds of one image were asked for.
+    queues: Queues,
     /// Names with a digest by which somebody has pulled, and which are to be listed.
     pulled: parking_lot::Mutex<Vec<ImageName>>,
     /// Wakes the listing.
@@ -104,7 +108,8 @@ impl Images {
             table: Table::new(store, observer),
             work: Work::default(),
             line,
-            asked: Asked::default(),
+            asked: parking_lot::Mutex::default(),
+            queues: Queues::default(),
             pulled: parking_lot::Mutex::default(),
             due: Arc::default(),
             listing: tokio::sync::Mutex::default(),

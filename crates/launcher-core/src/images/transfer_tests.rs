@@ -1,15 +1,19 @@
-use std::{sync::Arc, time::Duration};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
+use bytes::Bytes;
+use futures_util::{FutureExt, stream};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use super::{ImageSettings, Images};
+use super::{ImageSettings, Images, work};
 use crate::{
-    Build, BuildKind, BuildStatus, Error, Image, ImageName, InstanceView, LayerCount, LogLine,
-    NewRegistry, Observer, RegistryHost, Secret,
+    Build, BuildKind, BuildOrder, BuildSource, BuildStatus, Error, Image, ImageName, InstanceView,
+    LayerCount, LogLine, NewRegistry, Observer, RegistryHost, Secret,
+    digest::Digester,
     engine::fake::{FakeEngine, PASSWORD, PRIVATE, PULLABLE, USER},
     source,
     store::{MemoryStore, Store},
+    uploads::{Begin, UploadSettings, Uploads},
 };
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -36,7 +40,7 @@ struct World {
     engine: FakeEngine,
     heard: Arc<Heard>,
     images: Arc<Images>,
-    _temporary: tempfile::TempDir,
+    temporary: tempfile::TempDir,
 }
 
 impl World {
@@ -58,7 +62,7 @@ impl World {
             engine,
             heard,
             images,
-            _temporary: temporary,
+            temporary,
         }
     }
 
@@ -233,4 +237,104 @@ async fn an_image_goes_to_a_private_registry_and_back_with_the_right_credentials
     world.images.pull(&name(&by_digest)).await.unwrap();
     let listed = world.images.table.get(&name(&by_digest)).unwrap();
     assert_eq!(listed.name.as_str(), by_digest);
+}
+
+#[tokio::test]
+async fn a_pull_that_nobody_waits_for_any_more_is_not_joined() {
+    let world = World::new();
+    world.engine.stall();
+    let pullable = name(PULLABLE);
+    let mut pull = Box::pin(world.images.pull(&pullable));
+    assert!((&mut pull).now_or_never().is_none());
+    let first = world.heard.builds.lock()[0].id.clone();
+    world.told(&first, |build| build.layers.is_some()).await;
+    drop(pull);
+    let next = world.images.begin_pull(&pullable).unwrap();
+    assert_ne!(next, first);
+    assert_eq!(world.ended(&first).await.status, BuildStatus::Cancelled);
+    world.engine.go_on();
+    assert_eq!(world.ended(&next).await.status, BuildStatus::Succeeded);
+}
+
+#[tokio::test]
+async fn an_image_that_is_being_pushed_is_not_removed() {
+    let world = World::new();
+    let there = format!("{PRIVATE}/team/app:1");
+    world.engine.tag("app:latest", &there);
+    world.images.refresh().await.unwrap();
+    world.add(PASSWORD).await;
+    world.engine.stall();
+    let id = world.images.begin_push(&name(&there)).await.unwrap();
+    world.told(&id, |build| build.layers.is_some()).await;
+    let refused = world.images.remove(&there).await.unwrap_err();
+    let words = "is being pushed";
+    assert!(refused.to_string().contains(words), "{refused}");
+    world.engine.go_on();
+    assert_eq!(world.ended(&id).await.status, BuildStatus::Succeeded);
+    world.images.remove(&there).await.unwrap();
+}
+
+#[tokio::test]
+async fn builds_of_one_name_come_in_the_order_in_which_they_were_asked_for() {
+    let world = World::new();
+    let app = name("app");
+    let busy = world.images.work.try_turn(&app, work::Kind::Pull).unwrap();
+    let order = |number: usize| {
+        let url = format!("http://127.0.0.1/{number}.tgz").parse().unwrap();
+        BuildOrder::from(BuildSource::Url(url))
+    };
+    let begin = |number| world.images.begin_build(&app, order(number)).unwrap();
+    let asked: Vec<String> = (0..40).map(begin).collect();
+    tokio::task::yield_now().await;
+    drop(busy);
+    for id in &asked {
+        assert_eq!(world.ended(id).await.status, BuildStatus::Failed);
+    }
+    let ended: Vec<String> = {
+        let told = world.heard.builds.lock();
+        let ended = told.iter().filter(|build| build.status.is_over());
+        ended.map(|build| build.id.clone()).collect()
+    };
+    assert_eq!(ended, asked);
+}
+
+#[tokio::test]
+async fn who_has_joined_a_build_hears_that_it_was_cancelled() {
+    let world = World::new();
+    let app = name("app:2");
+    let url = "http://127.0.0.1/app.tgz".parse().unwrap();
+    let order = BuildOrder::from(BuildSource::Url(url));
+    let id = world.images.begin_build(&app, order.clone()).unwrap();
+    let (joined, cancelled) = tokio::join!(
+        world.images.build_if_not_exist(&app, order),
+        world.images.builds().cancel(&id)
+    );
+    cancelled.unwrap();
+    let error = joined.unwrap_err().to_string();
+    assert!(error.contains("was cancelled"), "{error}");
+}
+
+#[tokio::test]
+async fn an_upload_of_which_a_build_has_failed_can_be_built_again() {
+    let world = World::new();
+    let settings = UploadSettings {
+        directory: world.temporary.path().join("uploads"),
+        max_bytes: 1_000,
+    };
+    let uploads = Uploads::new(Arc::new(MemoryStore::default()), settings);
+    uploads.load().await.unwrap();
+    let content = b"no archive";
+    let mut digester = Digester::default();
+    digester.update(content);
+    let announced = uploads.create(10, digester.finish()).await.unwrap();
+    let body = stream::iter([Ok::<_, Infallible>(Bytes::from_static(content))]);
+    let id = &announced.id;
+    uploads.receive(id, Begin::Anew, None, body).await.unwrap();
+    for _ in 0..2 {
+        let taken = uploads.take(id).await.expect("nobody else has it");
+        let source = BuildSource::Upload(Arc::new(taken));
+        let build = world.images.begin_build(&name("app"), source.into());
+        let ended = world.ended(&build.unwrap()).await;
+        assert_eq!(ended.status, BuildStatus::Failed);
+    }
 }

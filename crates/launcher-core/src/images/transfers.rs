@@ -48,7 +48,7 @@ struct Place {
 impl Drop for Place {
     fn drop(&mut self) {
         let mut map = self.transfers.0.lock();
-        // One that is over may have been followed already.
+        // One that is over, or given up, may have been followed already.
         if map
             .get(&self.key)
             .is_some_and(|other| Arc::ptr_eq(&other.progress, &self.progress))
@@ -59,6 +59,13 @@ impl Drop for Place {
 }
 
 impl Transfers {
+    /// Whether one is under way.
+    pub(super) fn is_under_way(&self, kind: BuildKind, name: &ImageName) -> bool {
+        let map = self.0.lock();
+        let known = map.get(&(kind, name.canonical()));
+        known.is_some_and(|known| !known.progress.is_over())
+    }
+
     /// Waits for the end of a transfer, if it is under way, however it ends.
     pub(super) async fn ended(&self, kind: BuildKind, name: &ImageName) {
         let state = {
@@ -84,7 +91,10 @@ impl Transfers {
     {
         let key = (kind, name.canonical());
         let mut map = self.0.lock();
-        if let Some(known) = map.get(&key).filter(|known| !known.progress.is_over()) {
+        // One that nobody waits for any more is given up, or about to be.
+        let goes_on =
+            |known: &&UnderWay| !known.progress.is_over() && known.state.receiver_count() > 0;
+        if let Some(known) = map.get(&key).filter(goes_on) {
             return Ok(Joined {
                 progress: Arc::clone(&known.progress),
                 state: known.state.subscribe(),
