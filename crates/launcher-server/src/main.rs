@@ -6,6 +6,7 @@ mod cmd;
 mod config;
 mod hooks;
 mod http;
+mod log;
 mod observer;
 mod origin;
 mod routes;

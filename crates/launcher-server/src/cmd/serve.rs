@@ -1,10 +1,10 @@
 //! `meteor-launcher serve`: puts the parts together, and takes them apart in order.
 
-use std::{fs, io::IsTerminal, path::Path, sync::Arc, time::Duration};
+use std::{fs, path::Path, sync::Arc, time::Duration};
 
 use launcher_core::{
     DiskSettings, Launcher, Parts, Settings,
-    engine::{self, DockerEngine},
+    engine::DockerEngine,
     source::{FetchOptions, Options, install_crypto_provider},
     store::SqliteStore,
     uploads::UploadSettings,
@@ -12,12 +12,12 @@ use launcher_core::{
 use launcher_proxy::Proxy;
 use tokio::{net::TcpListener, signal::unix, task::JoinHandle, time::timeout};
 use tokio_util::sync::CancellationToken;
-use tracing_subscriber::EnvFilter;
 
 use crate::{
     api::{self, Api},
     config::Config,
     http::{self, Control},
+    log,
     observer::Observers,
     routes::Routes,
 };
@@ -33,7 +33,7 @@ const LAST_THREADS: Duration = Duration::from_millis(200);
 
 /// Runs until SIGTERM or SIGINT.
 pub(crate) fn run(config: Config) -> Result<(), AnyError> {
-    log_to_stderr(&config.log)?;
+    log::to_stderr(&config.log)?;
     install_crypto_provider();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -188,22 +188,6 @@ fn proxy_config() -> launcher_proxy::Config {
         drain: IN_FLIGHT,
         ..launcher_proxy::Config::default()
     }
-}
-
-/// Libraries that log what they carry: frames with passwords, bodies with an app's variables.
-const TALKATIVE: [&str; 3] = [engine::LIBRARY, "tokio_tungstenite", "tungstenite"];
-
-fn log_to_stderr(filter: &str) -> Result<(), AnyError> {
-    let mut filter = EnvFilter::try_new(filter).map_err(|e| format!("--log {filter}: {e}"))?;
-    for library in TALKATIVE {
-        filter = filter.add_directive(format!("{library}=info").parse()?);
-    }
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr)
-        .init();
-    Ok(())
 }
 
 /// The data directory holds secrets.
