@@ -11,7 +11,10 @@ use super::{
     stock::Stock,
     told,
 };
-use crate::{Error, engine::EngineError};
+use crate::{
+    Error,
+    engine::{EngineError, ListedImage},
+};
 
 /// Builds that are under way when images are to be removed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -82,8 +85,9 @@ impl Disk {
             {
                 continue;
             }
-            match self.remove(&stock, removal).await {
-                Ok(size_bytes) => {
+            match self.remove_unless_changed(&stock, removal).await {
+                Ok(None) => {}
+                Ok(Some(size_bytes)) => {
                     collection.freed_bytes += size_bytes;
                     collection.removed.push(RemovedImage {
                         size_bytes,
@@ -95,6 +99,20 @@ impl Disk {
         }
         collection.kept = kept(&stock, collection.removed.len());
         collection
+    }
+
+    /// `None`: somebody has given it another name by hand, or has run it, since it was decided that it
+    /// goes. The engine would remove it all the same if that name is its only one.
+    async fn remove_unless_changed(
+        &self,
+        stock: &Stock,
+        removal: &Removal,
+    ) -> Result<Option<u64>, EngineError> {
+        let listed = self.look.engine.images().await?;
+        match is_as_it_was(&listed, removal) {
+            true => self.remove(stock, removal).await.map(Some),
+            false => Ok(None),
+        }
     }
 
     /// Removes an image and the layers that only it needed; returns the bytes of what the engine says
@@ -126,6 +144,18 @@ impl Disk {
     }
 }
 
+fn is_as_it_was(listed: &[ListedImage], removal: &Removal) -> bool {
+    let is_so = |id: &str, names: &[String]| {
+        let found = listed.iter().find(|image| image.id == id);
+        found.is_none_or(|image| {
+            let names: HashSet<&String> = names.iter().collect();
+            image.users.is_empty() && image.names.iter().collect::<HashSet<_>>() == names
+        })
+    };
+    let layers = || removal.layers.iter().all(|layer| is_so(layer, &[]));
+    is_so(&removal.image, &removal.names) && layers()
+}
+
 /// The bytes of the layers that the engine says are gone.
 fn gone_bytes(stock: &Stock, removal: &Removal, gone: &HashSet<String>) -> u64 {
     let own = stock.layers.get(&removal.image).into_iter().flatten();
@@ -154,5 +184,49 @@ fn refused(removal: &Removal, error: &EngineError) -> RefusedImage {
         image_id: removal.image.clone(),
         names: removal.names.clone(),
         error: error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{disk::kept::Why, engine::ImageUser};
+
+    fn listed(id: &str, names: &[&str]) -> ListedImage {
+        ListedImage {
+            id: id.to_owned(),
+            names: names.iter().map(|name| (*name).to_owned()).collect(),
+            ..ListedImage::default()
+        }
+    }
+
+    #[test]
+    fn what_somebody_took_meanwhile_stays() {
+        let removal = Removal {
+            image: "image".into(),
+            names: vec!["app:1".into(), "app:2".into()],
+            layers: vec!["layer".into()],
+            freed_bytes: 0,
+            why: Why::Base,
+        };
+        let image = || listed("image", &["app:2", "app:1"]);
+        assert!(is_as_it_was(&[image(), listed("other", &["a"])], &removal));
+        assert!(is_as_it_was(&[image(), listed("layer", &[])], &removal));
+        let run = ListedImage {
+            users: vec![ImageUser {
+                container: "by-hand".into(),
+                owner: None,
+                instance: None,
+            }],
+            ..image()
+        };
+        assert!(!is_as_it_was(&[run], &removal));
+        for names in [&["mine:1"][..], &["app:1"], &["app:1", "app:2", "mine:1"]] {
+            assert!(!is_as_it_was(&[listed("image", names)], &removal));
+        }
+        assert!(!is_as_it_was(
+            &[image(), listed("layer", &["mine"])],
+            &removal
+        ));
     }
 }

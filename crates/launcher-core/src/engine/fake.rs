@@ -140,6 +140,14 @@ impl FakeEngine {
         removed.expect("the engine has it").id
     }
 
+    /// The image of this name has a label.
+    pub(crate) fn label(&self, name: &str, label: &str, value: &str) {
+        let mut state = self.state.lock();
+        if let Some(image) = state.images.get_mut(name) {
+            image.labels.insert(label.to_owned(), value.to_owned());
+        }
+    }
+
     /// From now on, transfers wait in the middle, until [`Self::go_on`].
     pub(crate) fn stall(&self) {
         self.state.lock().stalled = Some(CancellationToken::new());
@@ -499,7 +507,8 @@ impl Engine for FakeEngine {
         while let Some(piece) = build.context.next().await {
             piece.map_err(|e| EngineError::Failed(e.to_string()))?;
         }
-        let made = image();
+        let mut made = image();
+        made.labels = build.labels;
         let id = made.id.clone();
         self.state.lock().name(&build.name, made);
         self.tell_image();

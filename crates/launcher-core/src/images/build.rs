@@ -413,8 +413,9 @@ async fn unless_cancelled<T>(
     work: impl Future<Output = Result<T, BuildError>>,
 ) -> Result<T, BuildError> {
     tokio::select! {
-        done = work => done,
+        biased;
         () = progress.cancelled() => Err(BuildError::Cancelled),
+        done = work => done,
     }
 }
 

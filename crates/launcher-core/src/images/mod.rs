@@ -25,6 +25,7 @@ use std::{
     sync::{Arc, Weak},
 };
 
+use jiff::Timestamp;
 use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 
 pub(crate) use self::watching::Watching;
@@ -36,7 +37,7 @@ use crate::{
     BuildSettings, Error, ImageName, ImageStatus, InstanceView, Observer,
     builds::Builds,
     disk::{Ledger, told},
-    engine::{Engine, EngineImage, LeftLayers},
+    engine::{Engine, EngineImage, LABEL_OWNER, LeftLayers},
     registries::Registries,
     source,
     store::Store,
@@ -143,9 +144,11 @@ impl Images {
         &self.ledger
     }
 
-    /// Names in full of the images that are being worked on.
+    /// Names in full of the images that are being worked on, pulled or pushed.
     pub(crate) fn under_way(&self) -> HashSet<String> {
-        self.work.names()
+        let mut names = self.work.names();
+        names.extend(self.transfers.names());
+        names
     }
 
     /// Waits until the engine builds nothing; it begins no build until this is dropped.
@@ -210,8 +213,7 @@ impl Images {
         };
         let found = self.engine.image(&name.with_tag()).await?;
         if let Some(began) = image.build_began {
-            let is_made = |found: &EngineImage| found.created_at.is_some_and(|made| made >= began);
-            if let Some(made) = found.as_ref().filter(|found| is_made(found)) {
+            if let Some(made) = found.as_ref().filter(|found| self.has_made(found, began)) {
                 let noted = self.ledger.built(name, made, began, &image.layers).await;
                 told(noted, "that an image was built could not be recorded");
                 let ready = |image: &mut _| become_ready(image, made.into());
@@ -232,6 +234,13 @@ impl Images {
             }
             None => self.table.remove_unchanged(&image).await,
         }
+    }
+
+    /// Whether a build that began then made this image: somebody may have given the name to another
+    /// one meanwhile.
+    fn has_made(&self, found: &EngineImage, began: Timestamp) -> bool {
+        let is_new = found.created_at.is_some_and(|made| made >= began);
+        is_new && found.labels.get(LABEL_OWNER) == Some(&self.settings.owner)
     }
 }
 

@@ -1,7 +1,8 @@
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{collections::HashSet, convert::Infallible, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures_util::{FutureExt, stream};
+use jiff::Timestamp;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
@@ -10,6 +11,8 @@ use crate::{
     Build, BuildKind, BuildOrder, BuildSource, BuildStatus, Error, Image, ImageName, InstanceView,
     LayerCount, LogLine, NewRegistry, Observer, RegistryHost, Secret,
     digest::Digester,
+    disk::MadeImage,
+    engine::LABEL_OWNER,
     engine::fake::{FakeEngine, PASSWORD, PRIVATE, PULLABLE, USER},
     source,
     store::{MemoryStore, Store},
@@ -40,6 +43,7 @@ struct World {
     engine: FakeEngine,
     heard: Arc<Heard>,
     images: Arc<Images>,
+    store: Arc<dyn Store>,
     temporary: tempfile::TempDir,
 }
 
@@ -57,11 +61,17 @@ impl World {
             owner: "launcher".into(),
         };
         let observer = Arc::clone(&heard) as Arc<dyn Observer>;
-        let images = Images::new(store, Arc::new(engine.clone()), observer, settings);
+        let images = Images::new(
+            Arc::clone(&store),
+            Arc::new(engine.clone()),
+            observer,
+            settings,
+        );
         Self {
             engine,
             heard,
             images,
+            store,
             temporary,
         }
     }
@@ -269,6 +279,8 @@ async fn an_image_that_is_being_pushed_is_not_removed() {
     let refused = world.images.remove(&there).await.unwrap_err();
     let words = "is being pushed";
     assert!(refused.to_string().contains(words), "{refused}");
+    let collected_later = world.images.under_way();
+    assert_eq!(collected_later, HashSet::from([name(&there).canonical()]));
     world.engine.go_on();
     assert_eq!(world.ended(&id).await.status, BuildStatus::Succeeded);
     world.images.remove(&there).await.unwrap();
@@ -337,4 +349,21 @@ async fn an_upload_of_which_a_build_has_failed_can_be_built_again() {
         let ended = world.ended(&build.unwrap()).await;
         assert_eq!(ended.status, BuildStatus::Failed);
     }
+}
+
+#[tokio::test]
+async fn what_others_gave_the_name_of_a_build_that_was_cut_off_is_not_the_launchers() {
+    let world = World::new();
+    let began = |image: &mut Image| image.build_began = Some(Timestamp::UNIX_EPOCH);
+    for (app, is_ours) in [("by-hand", false), ("ours", true)] {
+        world.engine.tag("app:latest", &format!("{app}:latest"));
+        if is_ours {
+            world.engine.label("ours:latest", LABEL_OWNER, "launcher");
+        }
+        world.images.table.change(&name(app), began).await.unwrap();
+    }
+    world.images.refresh().await.unwrap();
+    let made: Vec<MadeImage> = world.store.all().await.unwrap();
+    let names: Vec<&String> = made.iter().flat_map(|made| &made.names).collect();
+    assert_eq!(names, ["docker.io/library/ours:latest"]);
 }

@@ -66,6 +66,11 @@ impl Transfers {
         known.is_some_and(|known| !known.progress.is_over())
     }
 
+    /// Names in full of what is pulled and pushed.
+    pub(super) fn names(&self) -> Vec<String> {
+        self.0.lock().keys().map(|(_, name)| name.clone()).collect()
+    }
+
     /// Waits for the end of a transfer, if it is under way, however it ends.
     pub(super) async fn ended(&self, kind: BuildKind, name: &ImageName) {
         let state = {
