@@ -60,6 +60,17 @@ pub(crate) struct Before {
     generation: u64,
 }
 
+impl Before {
+    /// How it was wanted before the wish with this number.
+    pub(crate) fn new(wish: u64, wanted: Wanted, generation: u64) -> Self {
+        Self {
+            wish,
+            wanted,
+            generation,
+        }
+    }
+}
+
 /// What a method waits for.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Goal {

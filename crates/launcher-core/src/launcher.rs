@@ -18,6 +18,7 @@ use crate::{
     images::{ImageSettings, Images, Watching},
     instances::{Goal, Instances, Wish},
     listing,
+    rebuild::{Unfinished, finish_all, rebuild, unfinished},
     reconciler::Reconciler,
     source,
     store::Store,
@@ -27,7 +28,7 @@ use crate::{
 };
 
 /// How long a caller waits for an instance to be launched; a pull has its own, shorter deadlines.
-const LAUNCH: Duration = Duration::from_secs(70 * 60);
+pub(crate) const LAUNCH: Duration = Duration::from_secs(70 * 60);
 /// How long a caller waits for a wish about an existing container.
 const WISH: Duration = Duration::from_secs(120);
 /// How long a failed launch may take to clean up before its caller is told.
@@ -187,9 +188,13 @@ impl Launcher {
         let (added, additions) = mpsc::unbounded_channel();
         let stop = CancellationToken::new();
         let reconciler = Reconciler::new(Arc::clone(&shared), additions);
-        first_look(&shared).await;
+        let left = first_look(&shared).await;
         let tasks = TaskTracker::new();
         tasks.spawn(reconciler.run(stop.clone()));
+        let (rebuilt, ended) = (Arc::clone(&instances), stop.clone());
+        tasks.spawn(async move {
+            ended.run_until_cancelled(finish_all(&rebuilt, left)).await;
+        });
         tasks.spawn(sweep(Arc::clone(&uploads), stop.clone()));
         let deployments = Deployments::new(&shared, tasks.clone(), stop.clone());
         tasks.spawn(look_after(Arc::clone(&disk), stop.clone()));
@@ -580,26 +585,8 @@ async fn sweep(uploads: Arc<Uploads>, stop: CancellationToken) {
     stop.run_until_cancelled(sweeping).await;
 }
 
-/// Gives an instance a new container, or leaves it as it was.
-pub(crate) async fn rebuild(instances: &Instances, id: &str) -> Result<(), Error> {
-    let (goal, before) = instances.wish_anew(id, Wish::Rebuild).await?;
-    // A pull may be part of it.
-    let outcome = instances.reached(id, &goal, LAUNCH).await;
-    let error = match outcome {
-        Err(error @ (Error::NotYet(_) | Error::Deadline(_))) => given_up(error),
-        outcome => {
-            instances.observe(id, |observed| observed.deploy_error = None);
-            return outcome;
-        }
-    };
-    instances.take_back(id, before).await?;
-    let text = format!("{error}; the app instance goes on as it was");
-    instances.observe(id, |observed| observed.deploy_error = Some(text.clone()));
-    Err(Error::NotCarriedOut(text))
-}
-
 /// A launch that failed is taken back, so nobody keeps trying.
-fn given_up(error: Error) -> Error {
+pub(crate) fn given_up(error: Error) -> Error {
     match error {
         Error::NotYet(message) => Error::NotCarriedOut(message),
         error => error,
@@ -610,9 +597,10 @@ fn removed_meanwhile() -> Error {
     Error::NotCarriedOut("the app instance was removed while it was being launched".into())
 }
 
-/// Observers should hear the truth from the first moment on, if the engine can tell it soon.
-async fn first_look(shared: &Shared) {
-    tokio::join!(look_at_containers(shared), look_at_images(shared));
+/// Observers should hear the truth from the first moment on, if the engine can tell it soon. Returns
+/// the rebuilds that an earlier launcher has left.
+async fn first_look(shared: &Shared) -> Vec<Unfinished> {
+    tokio::join!(look_at_containers(shared), look_at_images(shared)).0
 }
 
 async fn look_at_images(shared: &Shared) {
@@ -623,20 +611,23 @@ async fn look_at_images(shared: &Shared) {
     }
 }
 
-async fn look_at_containers(shared: &Shared) {
+async fn look_at_containers(shared: &Shared) -> Vec<Unfinished> {
+    let mut left = Vec::new();
     let look = shared.engine.containers(&shared.launcher_id, None);
     match timeout(FIRST_LOOK, look).await {
         Ok(Ok(containers)) => {
             let mut by_instance = listing::by_instance(containers);
-            for id in shared.instances.ids() {
-                shared
-                    .instances
-                    .see(&id, &by_instance.remove(&id).unwrap_or_default());
+            for view in shared.instances.views() {
+                let id = &view.record.id;
+                let containers = by_instance.remove(id).unwrap_or_default();
+                left.extend(unfinished(&view, &containers));
+                shared.instances.see(id, &containers);
             }
         }
         Ok(Err(error)) => tracing::warn!(%error, "the Docker engine cannot be asked yet"),
         Err(_) => tracing::warn!("the Docker engine does not answer yet"),
     }
+    left
 }
 
 /// The address under which something bound to `ip` can be reached from here.

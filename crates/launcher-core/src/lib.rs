@@ -31,6 +31,7 @@ mod observation;
 pub mod plan;
 #[cfg(test)]
 mod plan_properties;
+mod rebuild;
 #[cfg(test)]
 mod rebuild_tests;
 mod reconciler;

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use futures_util::FutureExt;
+
 use crate::{
     ImageName, Status,
     engine::{Container, ContainerState},
@@ -100,6 +102,39 @@ async fn of_a_rebuild_that_fails_nothing_is_left_and_the_old_container_goes_on()
         world.launcher.rebuild_instance(&id).await.unwrap();
         assert_ne!(only(&world).id, old.id, "{what}");
         assert_eq!(world.view(&id).observed.deploy_error, None);
+    }
+}
+
+#[tokio::test]
+async fn a_rebuild_that_fails_after_a_crash_is_given_up_as_well() {
+    for was_running in [true, false] {
+        let world = World::new().await;
+        let id = world.launched("app", false).await;
+        if !was_running {
+            world.launcher.stop_instance(&id).await.unwrap();
+        }
+        let old = only(&world);
+        match was_running {
+            true => world.engine.be_feeble(),
+            false => world.engine.fail("create"),
+        }
+        let launcher = Arc::clone(&world.launcher);
+        let mut rebuild = Box::pin(launcher.rebuild_instance(&id));
+        assert!((&mut rebuild).now_or_never().is_none());
+        drop(rebuild);
+        drop(launcher);
+        let world = world.restarted().await;
+        world
+            .until("it is given up", |w| {
+                let given_up = w.view(&id).observed.deploy_error.is_some();
+                given_up && w.engine.all() == [old.clone()]
+            })
+            .await;
+        let status = world.view(&id).observed.status;
+        assert_eq!(status == Status::Running, was_running);
+        world.engine.heal();
+        world.launcher.rebuild_instance(&id).await.unwrap();
+        assert_ne!(only(&world).id, old.id);
     }
 }
 

@@ -13,7 +13,7 @@ use tokio_util::{
 };
 
 use crate::{
-    Error, ImageName, InstanceView, Wanted, instances::Wish, launcher::rebuild, worker::Shared,
+    Error, ImageName, InstanceView, Wanted, instances::Wish, rebuild::rebuild, worker::Shared,
 };
 
 /// Instances that are rebuilt at the same time.

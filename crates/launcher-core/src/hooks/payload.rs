@@ -7,6 +7,9 @@ use thiserror::Error;
 
 use crate::ImageName;
 
+/// Most images that are taken from one notification; registries send one or a few.
+const MAX_IMAGES: usize = 100;
+
 /// A text is neither of the formats.
 #[derive(Debug, Error)]
 pub enum UnknownPayload {
@@ -22,7 +25,8 @@ pub enum UnknownPayload {
 }
 
 /// The images that a notification says were pushed, each once. Of a registry's events those are left
-/// out that are about something else; it sends an event again for as long as it is refused.
+/// out that are about something else, and those after the first hundred: it sends an event again for
+/// as long as it is refused.
 ///
 /// # Errors
 /// [`UnknownPayload`].
@@ -43,6 +47,7 @@ pub fn pushes(text: &[u8]) -> Result<Vec<ImageName>, UnknownPayload> {
     };
     let mut known = std::collections::HashSet::new();
     names.retain(|name: &ImageName| known.insert(name.canonical()));
+    names.truncate(MAX_IMAGES);
     Ok(names)
 }
 
@@ -157,6 +162,16 @@ mod tests {
         let expected = ["127.0.0.1:5000/team/app:1", "docker.io/team/app:1"];
         assert_eq!(names(&text), expected);
         assert!(names(r#"{"events": []}"#).is_empty());
+    }
+
+    #[test]
+    fn one_notification_is_about_a_hundred_images_at_most() {
+        let target = |n| format!(r#""repository": "team/app", "tag": "{n}""#);
+        let events: Vec<String> = (0..3_000)
+            .map(|n| event("push", &target(n), "a.test"))
+            .collect();
+        let text = format!(r#"{{"events": [{}]}}"#, events.join(","));
+        assert_eq!(names(&text).len(), MAX_IMAGES);
     }
 
     #[test]
