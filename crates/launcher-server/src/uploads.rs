@@ -15,6 +15,7 @@ use axum::{
 use futures_util::StreamExt;
 use jiff::{Timestamp, fmt::rfc2822::DateTimePrinter};
 use launcher_core::uploads::{Begin, Progress, UploadError, Uploads};
+use tokio::time::timeout;
 
 use crate::{
     http::{Control, foreign_page},
@@ -41,10 +42,12 @@ const BYTES: &str = "application/offset+octet-stream";
 /// What is asked of an upload.
 const METHODS: HeaderValue = HeaderValue::from_static("OPTIONS, HEAD, PATCH, PUT, DELETE");
 
-/// How much of a body is read, and how long, that comes with a request that is refused: a client
-/// that is still sending does not hear the answer when the connection is closed.
+/// How much of a body is read, how long, and how long without a piece of it, that comes with a
+/// request that is refused: a client that is still sending does not hear the answer when the
+/// connection is closed. The times are those of nginx's `lingering_time` and `lingering_timeout`.
 const DRAINED_BYTES: usize = 4 * 1024 * 1024;
-const DRAINED: Duration = Duration::from_secs(2);
+const DRAINED: Duration = Duration::from_secs(30);
+const DRAINED_SILENCE: Duration = Duration::from_secs(5);
 
 /// `image/createUpload`'s secret as a path.
 pub(crate) fn path(secret: &str) -> String {
@@ -309,12 +312,12 @@ fn answer(outcome: Outcome, body: BodyDataStream) -> Response<Body> {
 async fn drain(mut body: BodyDataStream) {
     let reading = async {
         let mut left = DRAINED_BYTES;
-        while let Some(Ok(piece)) = body.next().await {
+        while let Ok(Some(Ok(piece))) = timeout(DRAINED_SILENCE, body.next()).await {
             let Some(less) = left.checked_sub(piece.len()) else {
                 return;
             };
             left = less;
         }
     };
-    drop(tokio::time::timeout(DRAINED, reading).await);
+    drop(timeout(DRAINED, reading).await);
 }
