@@ -6,7 +6,7 @@ use futures_util::StreamExt;
 use tokio::{sync::mpsc, time::sleep};
 
 use super::{
-    Images,
+    Ending, Images,
     build_log::{BuildOutputLog, Made},
     failure::{self, Circumstances},
     line::Turn,
@@ -14,7 +14,7 @@ use super::{
     work,
 };
 use crate::{
-    BuildKind, BuildOrder, BuildSource, BuildStatus, Error, ImageName, ImageStatus,
+    BuildKind, BuildOrder, BuildSource, BuildStatus, Error, Image, ImageName, ImageStatus,
     builds::{Outcome, Progress},
     engine::{
         BuildFailure, BuildSpec, EngineError, LABEL_METEOR_RELEASE, LABEL_NODE_VERSION,
@@ -174,8 +174,12 @@ impl Images {
         }
         // Whoever sees that the build failed may have the upload built again.
         drop(order);
-        let cut_off = built.as_ref().is_err_and(BuildError::cut_off);
-        let settled = self.settle(name, cut_off).await;
+        let ending = match &built {
+            Ok(_) => Ending::Well,
+            Err(error) if error.cut_off() => Ending::CutOff,
+            Err(_) => Ending::Badly,
+        };
+        let settled = self.settle(name, ending).await;
         let outcome = match &built {
             Ok(image) => Outcome::Succeeded(Some(image.clone())),
             Err(BuildError::Cancelled) => Outcome::Cancelled,
@@ -392,17 +396,27 @@ impl Images {
     /// Writes down what a build makes as it appears, so that a launcher started after a crash can
     /// remove what an interrupted build left.
     async fn record_made(&self, name: &ImageName, mut made: mpsc::Receiver<Made>) {
-        while let Some(made) = made.recv().await {
-            let recorded = self.table.change(name, |image| match made {
-                Made::Container(container) => image.step_container = Some(container),
-                Made::Layer(layer) => {
-                    if image.layers.len() < MAX_LAYERS && !image.layers.contains(&layer) {
-                        image.layers.push(layer);
-                    }
+        let mut news = Vec::new();
+        // What came while the last of it was being written is written together.
+        while made.recv_many(&mut news, MAX_LAYERS).await > 0 {
+            let recorded = self.table.change(name, |image| {
+                for made in news.drain(..) {
+                    enter_made(image, made);
                 }
             });
             if let Err(error) = recorded.await {
                 tracing::warn!(%error, "what a build made could not be recorded");
+            }
+        }
+    }
+}
+
+fn enter_made(image: &mut Image, made: Made) {
+    match made {
+        Made::Container(container) => image.step_container = Some(container),
+        Made::Layer(layer) => {
+            if image.layers.len() < MAX_LAYERS && !image.layers.contains(&layer) {
+                image.layers.push(layer);
             }
         }
     }

@@ -178,7 +178,7 @@ impl Images {
     pub(crate) async fn refresh(&self) -> Result<(), Error> {
         for image in self.table.all() {
             if image.build_began.is_some() && !self.work.is_under_way(&image.name) {
-                self.settle(&image.name, true).await?;
+                self.settle(&image.name, Ending::CutOff).await?;
             }
         }
         self.note_pulled().await?;
@@ -207,7 +207,7 @@ impl Images {
     /// Enters what the engine has, after work on an image has ended in any way: what is left of a
     /// build that failed, or was interrupted by the end of a launcher, is removed, and the record of
     /// an image that is not there.
-    async fn settle(&self, name: &ImageName, interrupted: bool) -> Result<(), Error> {
+    async fn settle(&self, name: &ImageName, ending: Ending) -> Result<(), Error> {
         let Some(image) = self.table.get(name) else {
             return Ok(());
         };
@@ -219,13 +219,16 @@ impl Images {
                 let ready = |image: &mut _| become_ready(image, made.into());
                 return self.table.change(name, ready).await.map(drop);
             }
-            let left = LeftLayers {
-                container: image.step_container.clone(),
-                ids: image.layers.clone(),
-                began,
-                interrupted,
-            };
-            self.engine.remove_layers(&left).await;
+            // Of a build that ended well all of whose layers were there before, nothing is left.
+            if ending != Ending::Well {
+                let left = LeftLayers {
+                    container: image.step_container.clone(),
+                    ids: image.layers.clone(),
+                    began,
+                    interrupted: ending == Ending::CutOff,
+                };
+                self.engine.remove_layers(&left).await;
+            }
         }
         match found {
             Some(found) => {
@@ -242,6 +245,17 @@ impl Images {
         let is_new = found.created_at.is_some_and(|made| made >= began);
         is_new && found.labels.get(LABEL_OWNER) == Some(&self.settings.owner)
     }
+}
+
+/// How work on an image ended.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Ending {
+    /// The image is as it was wanted.
+    Well,
+    /// It failed.
+    Badly,
+    /// The engine, the launcher or a caller broke it off.
+    CutOff,
 }
 
 fn clear_directory(path: &std::path::Path) -> std::io::Result<()> {

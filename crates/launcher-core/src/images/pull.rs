@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Images, transfer::Ended, transfers::Joined, work, work::Abandoned};
+use super::{Ending, Images, transfer::Ended, transfers::Joined, work, work::Abandoned};
 use crate::{
     BuildKind, BuildStatus, Error, ImageName, ImageStatus,
     builds::Progress,
@@ -101,7 +101,7 @@ impl Images {
             pulled = self.tell_transfer(Verb::Pull, name, progress) => pulled,
             ended = given_up(progress, abandoned) => Err(ended),
         };
-        self.settle(name, false).await?;
+        self.settle(name, Ending::Badly).await?;
         pulled?;
         self.claim_pulled(name, &before, Made::Pulled).await;
         Ok(self.table.get(name).and_then(|image| image.image_id))
