@@ -11,7 +11,7 @@ use parking_lot::{Mutex, RwLock};
 use tokio::sync::{Notify, watch};
 
 use crate::{
-    AppInstance, Error, Hostname, InstanceView, Observed, Observer, Status, Wanted,
+    AppInstance, Change, Error, Hostname, InstanceView, Observed, Observer, Status, Wanted,
     engine::{Container, Ended},
     observation,
     store::{Store, StoreError},
@@ -270,7 +270,7 @@ impl Instances {
         let _telling = self.telling.lock();
         let entry = self.table.write().shift_remove(id);
         if entry.is_some() {
-            self.observer.instance_changed(id, None);
+            self.observer.changed(Change::Instance(id, None));
         }
         // Dropping the entry wakes those who wait for the end: only after observers were told.
         drop(entry);
@@ -372,7 +372,7 @@ impl Instances {
             wake: Arc::default(),
         };
         self.table.write().insert(id.clone(), entry);
-        self.observer.instance_changed(&id, Some(&view));
+        self.observer.changed(Change::Instance(&id, Some(&view)));
     }
 
     fn update(&self, id: &str, change: impl FnOnce(&mut InstanceView)) {
@@ -384,7 +384,7 @@ impl Instances {
         let mut after = before.clone();
         change(&mut after);
         if after != before {
-            self.observer.instance_changed(id, Some(&after));
+            self.observer.changed(Change::Instance(id, Some(&after)));
             sender.send_replace(after);
         }
     }

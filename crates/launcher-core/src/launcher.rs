@@ -8,12 +8,12 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use url::Url;
 
 use crate::{
-    AppInstance, Build, BuildOrder, BuildSettings, BuildSource, Environment, Error, Hostname,
-    Image, ImageName, ImageStatus, InstanceView, LogLine, NewRegistry, Registry, Status, Wanted,
-    disk::{Collection, Disk, DiskDocument, DiskParts, DiskSettings},
+    AppInstance, BuildOrder, BuildSettings, BuildSource, Environment, Error, Hostname, ImageName,
+    ImageStatus, InstanceView, LogLine, NewRegistry, Observer, Status, Wanted,
+    disk::{Collection, Disk, DiskParts, DiskSettings},
     engine::{Engine, EngineError},
     environment,
-    hooks::{Deployments, HookView, Hooks},
+    hooks::{Deployments, Hooks},
     ids::random_id,
     images::{ImageSettings, Images, Watching},
     instances::{Goal, Instances, Wish},
@@ -37,24 +37,6 @@ const CLEAN_UP: Duration = Duration::from_secs(30);
 const FIRST_LOOK: Duration = Duration::from_secs(5);
 /// How long the answer to a health check may take.
 const HEALTH: Duration = Duration::from_secs(3);
-
-/// Hears of every change, in order, before the call that made it returns. Must not block.
-pub trait Observer: Send + Sync + 'static {
-    /// An instance changed; `None`: it is gone.
-    fn instance_changed(&self, id: &str, view: Option<&InstanceView>);
-    /// An image changed; `None`: it is gone.
-    fn image_changed(&self, id: &str, image: Option<&Image>);
-    /// A build, pull or push changed; `None`: it is not remembered any more.
-    fn build_changed(&self, id: &str, build: Option<&Build>);
-    /// A hook changed; `None`: it is gone.
-    fn hook_changed(&self, id: &str, hook: Option<&HookView>);
-    /// A build that goes on has said this. It is heard before the status that follows.
-    fn build_logged(&self, build: &str, lines: &[LogLine]);
-    /// Credentials of a registry changed; `None`: they are gone.
-    fn registry_changed(&self, _id: &str, _registry: Option<&Registry>) {}
-    /// What is known of the disk changed; `None`: the image of this id is gone.
-    fn disk_changed(&self, _id: &str, _document: Option<&DiskDocument>) {}
-}
 
 /// What a launcher is made of.
 pub struct Parts {

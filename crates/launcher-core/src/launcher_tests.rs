@@ -8,8 +8,8 @@ use indexmap::IndexMap;
 use parking_lot::Mutex;
 
 use crate::{
-    AppInstance, Build, DiskSettings, Environment, Error, Hostname, Image, ImageName, InstanceView,
-    LaunchOptions, Launcher, LogLine, Observer, Parts, Settings, Status,
+    AppInstance, Change, DiskSettings, Environment, Error, Hostname, Image, ImageName,
+    InstanceView, LaunchOptions, Launcher, Observer, Parts, Settings, Status,
     engine::fake::{FakeEngine, PULLABLE},
     hooks::HookView,
     source,
@@ -37,33 +37,27 @@ pub(crate) struct Heard {
 }
 
 impl Observer for Heard {
-    fn hook_changed(&self, id: &str, hook: Option<&HookView>) {
-        match hook {
-            Some(hook) => drop(self.hooks.lock().insert(id.to_owned(), hook.clone())),
-            None => drop(self.hooks.lock().shift_remove(id)),
+    fn changed(&self, change: Change<'_>) {
+        match change {
+            Change::Instance(id, view) => {
+                let word = view.map_or("gone", |view| view.observed.status.as_str());
+                let mut statuses = self.statuses.lock();
+                if statuses.last().is_none_or(|last| last != word) {
+                    statuses.push(word.to_owned());
+                }
+                keep(&self.now, id, view);
+            }
+            Change::Image(id, image) => keep(&self.images, id, image),
+            Change::Hook(id, hook) => keep(&self.hooks, id, hook),
+            _ => {}
         }
     }
+}
 
-    fn build_changed(&self, _id: &str, _build: Option<&Build>) {}
-    fn build_logged(&self, _build: &str, _lines: &[LogLine]) {}
-
-    fn instance_changed(&self, id: &str, view: Option<&InstanceView>) {
-        let word = view.map_or("gone", |view| view.observed.status.as_str());
-        let mut statuses = self.statuses.lock();
-        if statuses.last().is_none_or(|last| last != word) {
-            statuses.push(word.to_owned());
-        }
-        match view {
-            Some(view) => drop(self.now.lock().insert(id.to_owned(), view.clone())),
-            None => drop(self.now.lock().shift_remove(id)),
-        }
-    }
-
-    fn image_changed(&self, id: &str, image: Option<&Image>) {
-        match image {
-            Some(image) => drop(self.images.lock().insert(id.to_owned(), image.clone())),
-            None => drop(self.images.lock().shift_remove(id)),
-        }
+fn keep<T: Clone>(map: &Mutex<IndexMap<String, T>>, id: &str, now: Option<&T>) {
+    match now {
+        Some(now) => drop(map.lock().insert(id.to_owned(), now.clone())),
+        None => drop(map.lock().shift_remove(id)),
     }
 }
 

@@ -28,6 +28,7 @@ mod launcher;
 mod launcher_tests;
 mod listing;
 mod observation;
+pub mod observer;
 pub mod plan;
 #[cfg(test)]
 mod plan_properties;
@@ -55,5 +56,6 @@ pub use hooks::{Hook, HookView};
 pub use hostname::Hostname;
 pub use image::{Image, ImageStatus};
 pub use image_name::ImageName;
-pub use launcher::{Health, LaunchOptions, Launcher, Observer, Parts, Settings};
+pub use launcher::{Health, LaunchOptions, Launcher, Parts, Settings};
+pub use observer::{Change, Observer};
 pub use registries::{NewRegistry, Registry, RegistryHost, Secret};

@@ -23,7 +23,7 @@ use tokio::time::timeout;
 pub(crate) use progress::{Outcome, Progress};
 
 use crate::{
-    Build, BuildKind, BuildLog, BuildStatus, Error, ImageName, LogLine, Observer,
+    Build, BuildKind, BuildLog, BuildStatus, Change, Error, ImageName, LogLine, Observer,
     ids::random_id,
     store::{Store, StoreError},
 };
@@ -74,7 +74,8 @@ impl Builds {
                 build.finished_at = Some(Timestamp::now());
                 self.store.put(&build).await?;
             }
-            self.observer.build_changed(&build.id, Some(&build));
+            self.observer
+                .changed(Change::Build(&build.id, Some(&build)));
             self.over.lock().insert(build.id.clone(), build);
         }
         self.forget_old().await?;
@@ -224,7 +225,7 @@ impl Builds {
         for id in old {
             self.store.remove::<BuildLog>(&id).await?;
             self.store.remove::<Build>(&id).await?;
-            self.observer.build_changed(&id, None);
+            self.observer.changed(Change::Build(&id, None));
         }
         Ok(())
     }

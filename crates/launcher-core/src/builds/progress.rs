@@ -14,7 +14,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::lines::Lines;
-use crate::{Build, BuildLog, BuildStatus, BuildStep, LayerCount, Observer};
+use crate::{Build, BuildLog, BuildStatus, BuildStep, Change, LayerCount, Observer};
 
 /// Shortest time between two tellings of progress. A new status is told at once: with five of them
 /// in a build, nobody is told more than ten times in any second.
@@ -54,7 +54,7 @@ struct State {
 
 impl Progress {
     pub(super) fn begin(build: Build, observer: Arc<dyn Observer>) -> Arc<Self> {
-        observer.build_changed(&build.id, Some(&build));
+        observer.changed(Change::Build(&build.id, Some(&build)));
         Arc::new(Self {
             observer,
             state: Mutex::new(State {
@@ -221,14 +221,14 @@ impl Progress {
     fn tell_lines(&self, state: &mut State) {
         let lines = state.lines.untold(Instant::now());
         if !lines.is_empty() {
-            self.observer.build_logged(&state.build.id, &lines);
+            self.observer.changed(Change::Log(&state.build.id, &lines));
         }
     }
 
     fn tell(&self, state: &mut State) {
         self.tell_lines(state);
         self.observer
-            .build_changed(&state.build.id, Some(&state.build));
+            .changed(Change::Build(&state.build.id, Some(&state.build)));
         state.told = Instant::now();
     }
 

@@ -5,8 +5,7 @@ use tokio::time::Instant;
 
 use super::{Builds, Outcome, Progress};
 use crate::{
-    Build, BuildKind, BuildLog, BuildStatus, Error, Image, ImageName, InstanceView, LogLine,
-    Observer,
+    Build, BuildKind, BuildLog, BuildStatus, Change, Error, ImageName, Observer,
     store::{MemoryStore, Store},
 };
 
@@ -20,21 +19,20 @@ impl Heard {
 }
 
 impl Observer for Heard {
-    fn instance_changed(&self, _id: &str, _view: Option<&InstanceView>) {}
-    fn image_changed(&self, _id: &str, _image: Option<&Image>) {}
-
-    fn hook_changed(&self, _: &str, _: Option<&crate::HookView>) {}
-
-    fn build_changed(&self, _id: &str, build: Option<&Build>) {
-        let said = build.map_or("gone", |build| build.status.as_str());
-        self.0.lock().push(said.to_owned());
-    }
-
-    fn build_logged(&self, _build: &str, lines: &[LogLine]) {
-        let said = lines
-            .iter()
-            .map(|line| format!("{} {}", line.number, line.text));
-        self.0.lock().extend(said);
+    fn changed(&self, change: Change<'_>) {
+        match change {
+            Change::Build(_, build) => {
+                let said = build.map_or("gone", |build| build.status.as_str());
+                self.0.lock().push(said.to_owned());
+            }
+            Change::Log(_, lines) => {
+                let said = lines
+                    .iter()
+                    .map(|line| format!("{} {}", line.number, line.text));
+                self.0.lock().extend(said);
+            }
+            _ => {}
+        }
     }
 }
 
@@ -126,16 +124,13 @@ async fn cancelling_waits_for_the_end() {
 struct Times(Mutex<Vec<(Instant, &'static str)>>);
 
 impl Observer for Times {
-    fn instance_changed(&self, _id: &str, _view: Option<&InstanceView>) {}
-    fn image_changed(&self, _id: &str, _image: Option<&Image>) {}
-    fn hook_changed(&self, _id: &str, _hook: Option<&crate::HookView>) {}
-
-    fn build_changed(&self, _id: &str, _build: Option<&Build>) {
-        self.0.lock().push((Instant::now(), "build"));
-    }
-
-    fn build_logged(&self, _build: &str, _lines: &[LogLine]) {
-        self.0.lock().push((Instant::now(), "lines"));
+    fn changed(&self, change: Change<'_>) {
+        let what = match change {
+            Change::Build(..) => "build",
+            Change::Log(..) => "lines",
+            _ => return,
+        };
+        self.0.lock().push((Instant::now(), what));
     }
 }
 

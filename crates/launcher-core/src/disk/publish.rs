@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc};
 use parking_lot::Mutex;
 
 use super::document::DiskDocument;
-use crate::Observer;
+use crate::{Change, Observer};
 
 /// The documents as they were last told.
 pub(super) struct Published {
@@ -29,7 +29,7 @@ impl Published {
     pub(super) fn set(&self, id: &str, document: DiskDocument) {
         let mut told = self.told.lock();
         if told.get(id) != Some(&document) {
-            self.observer.disk_changed(id, Some(&document));
+            self.observer.changed(Change::Disk(id, Some(&document)));
             told.insert(id.to_owned(), document);
         }
     }
@@ -40,7 +40,7 @@ impl Published {
         told.retain(|id, document| {
             let is_left = !matches!(document, DiskDocument::Image(_)) || images.contains_key(id);
             if !is_left {
-                self.observer.disk_changed(id, None);
+                self.observer.changed(Change::Disk(id, None));
             }
             is_left
         });

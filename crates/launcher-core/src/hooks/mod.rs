@@ -14,7 +14,7 @@ pub(crate) use deploy::Deployments;
 pub use payload::{UnknownPayload, pushes};
 
 use crate::{
-    Error, ImageName, Observer,
+    Change, Error, ImageName, Observer,
     digest::{SecretHash, recognise},
     ids::random_id,
     store::{Kind, Record, Store},
@@ -118,7 +118,7 @@ impl Hooks {
         self.store.remove::<Hook>(id).await?;
         let mut table = self.table.lock();
         table.shift_remove(id);
-        self.observer.hook_changed(id, None);
+        self.observer.changed(Change::Hook(id, None));
         Ok(())
     }
 
@@ -135,7 +135,7 @@ impl Hooks {
         if let Some(view) = table.get_mut(id) {
             view.last_push_at = Some(Timestamp::now());
             view.last_images = images.to_vec();
-            self.observer.hook_changed(id, Some(view));
+            self.observer.changed(Change::Hook(id, Some(view)));
         }
     }
 
@@ -146,7 +146,8 @@ impl Hooks {
             last_images: Vec::new(),
         };
         let mut table = self.table.lock();
-        self.observer.hook_changed(&view.record.id, Some(&view));
+        self.observer
+            .changed(Change::Hook(&view.record.id, Some(&view)));
         table.insert(view.record.id.clone(), view);
     }
 }

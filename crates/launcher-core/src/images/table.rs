@@ -14,7 +14,7 @@ use super::{
     usage::Usage,
 };
 use crate::{
-    Error, Image, ImageName, InstanceView, Observer,
+    Change, Error, Image, ImageName, InstanceView, Observer,
     engine::ListedImage,
     ids::id_of,
     store::{Store, StoreError},
@@ -232,7 +232,8 @@ impl Table {
         image.in_use = state.usage.count(key, image.image_id.as_deref());
         let known = state.entries.get(key);
         if known.is_none_or(|known| !known.is_told || known.image != image) {
-            self.observer.image_changed(&image.id, Some(&image));
+            self.observer
+                .changed(Change::Image(&image.id, Some(&image)));
         }
         let (stored, changed) = known.map_or((None, 0), |e| (e.stored.clone(), e.changed));
         let mut entry = Entry {
@@ -253,7 +254,7 @@ impl Table {
                 entry.image.in_use = in_use;
                 if entry.is_told {
                     self.observer
-                        .image_changed(&entry.image.id, Some(&entry.image));
+                        .changed(Change::Image(&entry.image.id, Some(&entry.image)));
                 }
             }
         }
@@ -274,7 +275,7 @@ impl Table {
         let mut state = self.state.lock();
         if let Some(entry) = state.entries.shift_remove(key) {
             if entry.is_told {
-                self.observer.image_changed(&id, None);
+                self.observer.changed(Change::Image(&id, None));
             }
             state.gone.insert(id, entry.image);
             if state.gone.len() > MAX_GONE {

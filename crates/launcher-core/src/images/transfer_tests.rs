@@ -8,8 +8,8 @@ use tokio::sync::Notify;
 
 use super::{ImageSettings, Images, work};
 use crate::{
-    Build, BuildKind, BuildOrder, BuildSource, BuildStatus, Error, Image, ImageName, InstanceView,
-    LayerCount, LogLine, NewRegistry, Observer, RegistryHost, Secret,
+    Build, BuildKind, BuildOrder, BuildSource, BuildStatus, Change, Error, Image, ImageName,
+    LayerCount, NewRegistry, Observer, RegistryHost, Secret,
     digest::Digester,
     disk::MadeImage,
     engine::LABEL_OWNER,
@@ -28,14 +28,11 @@ struct Heard {
 }
 
 impl Observer for Heard {
-    fn instance_changed(&self, _id: &str, _view: Option<&InstanceView>) {}
-    fn image_changed(&self, _id: &str, _image: Option<&Image>) {}
-    fn build_logged(&self, _build: &str, _lines: &[LogLine]) {}
-
-    fn hook_changed(&self, _: &str, _: Option<&crate::HookView>) {}
-    fn build_changed(&self, _id: &str, build: Option<&Build>) {
-        self.builds.lock().extend(build.cloned());
-        self.changed.notify_one();
+    fn changed(&self, change: Change<'_>) {
+        if let Change::Build(_, build) = change {
+            self.builds.lock().extend(build.cloned());
+            self.changed.notify_one();
+        }
     }
 }
 

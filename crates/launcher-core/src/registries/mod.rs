@@ -20,7 +20,7 @@ pub use secret::Secret;
 pub(crate) use secret::without;
 
 use crate::{
-    Error, ImageName, Observer,
+    Change, Error, ImageName, Observer,
     engine::{Engine, EngineError, RegistryLogin},
     ids::random_id,
     store::Store,
@@ -138,7 +138,7 @@ impl Registries {
         let registry = found.ok_or(Error::NoSuchRegistry)?;
         self.store.remove::<Registry>(&registry.id).await?;
         self.known.lock().shift_remove(&registry.registry);
-        self.observer.registry_changed(&registry.id, None);
+        self.observer.changed(Change::Registry(&registry.id, None));
         Ok(())
     }
 
@@ -201,7 +201,7 @@ impl Registries {
     fn enter(&self, registry: Registry) {
         let mut known = self.known.lock();
         self.observer
-            .registry_changed(&registry.id, Some(&registry));
+            .changed(Change::Registry(&registry.id, Some(&registry)));
         known.insert(registry.registry.clone(), registry);
     }
 }

@@ -4,7 +4,7 @@ use parking_lot::Mutex;
 
 use super::{Attempt, NewRegistry, Registries, Registry, RegistryHost, Secret, Verb};
 use crate::{
-    Build, Error, Image, ImageName, InstanceView, LogLine, Observer,
+    Change, Error, ImageName, Observer,
     engine::fake::{FakeEngine, PASSWORD, PRIVATE, USER},
     store::{MemoryStore, Store},
 };
@@ -13,14 +13,10 @@ use crate::{
 struct Heard(Mutex<Vec<Option<Registry>>>);
 
 impl Observer for Heard {
-    fn instance_changed(&self, _id: &str, _view: Option<&InstanceView>) {}
-    fn image_changed(&self, _id: &str, _image: Option<&Image>) {}
-    fn hook_changed(&self, _: &str, _: Option<&crate::HookView>) {}
-    fn build_changed(&self, _id: &str, _build: Option<&Build>) {}
-    fn build_logged(&self, _build: &str, _lines: &[LogLine]) {}
-
-    fn registry_changed(&self, _id: &str, registry: Option<&Registry>) {
-        self.0.lock().push(registry.cloned());
+    fn changed(&self, change: Change<'_>) {
+        if let Change::Registry(_, registry) = change {
+            self.0.lock().push(registry.cloned());
+        }
     }
 }
 

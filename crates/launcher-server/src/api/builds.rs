@@ -17,7 +17,7 @@ use parking_lot::Mutex;
 use super::{
     arguments::Arguments,
     errors::{bad_request, from_core},
-    publications::date,
+    publications::{date, put},
 };
 
 /// Lines of a log that are published of a build that goes on, and bytes of their texts.
@@ -109,10 +109,7 @@ impl BuildDocuments {
             // Whoever has subscribed keeps what is there.
             self.logs.lock().remove(id);
         }
-        match build {
-            Some(build) => self.builds.set(id, fields_of(build)),
-            None => drop(self.builds.remove(id)),
-        }
+        put(&self.builds, id, build.map(fields_of));
     }
 
     pub(super) fn logged(&self, build: &str, lines: &[LogLine]) {

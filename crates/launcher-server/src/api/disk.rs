@@ -6,7 +6,7 @@ use ddp_server::{
     Builder, Error, Publication,
     ejson::{Fields, Value},
     fields,
-    live::{Collection, Writer},
+    live::Collection,
 };
 use launcher_core::{
     DiskDocument, Launcher,
@@ -50,12 +50,11 @@ pub(super) fn register(builder: Builder, disk: Collection, launcher: &Arc<Launch
     })
 }
 
-pub(super) fn changed(disk: &Writer, id: &str, document: Option<&DiskDocument>) {
+pub(super) fn fields_of(document: &DiskDocument) -> Fields {
     match document {
-        Some(DiskDocument::Engine(figures)) => disk.set(id, engine(figures)),
-        Some(DiskDocument::Data(figures)) => disk.set(id, data(figures)),
-        Some(DiskDocument::Image(figures)) => disk.set(id, image(figures)),
-        None => drop(disk.remove(id)),
+        DiskDocument::Engine(figures) => engine(figures),
+        DiskDocument::Data(figures) => data(figures),
+        DiskDocument::Image(figures) => image(figures),
     }
 }
 

@@ -8,9 +8,7 @@ use ddp_server::{
     fields,
     live::{Collection, Writer, collection},
 };
-use launcher_core::{
-    Build, DiskDocument, HookView, Image, InstanceView, Launcher, LogLine, Registry, environment,
-};
+use launcher_core::{Change, InstanceView, Launcher, environment};
 
 use super::{
     builds,
@@ -18,7 +16,6 @@ use super::{
     disk, hooks, images,
     launch_options::to_fields,
     registries,
-    registries::RegistryDocuments,
 };
 
 /// The writing ends of the published collections.
@@ -28,7 +25,7 @@ pub(crate) struct Documents {
     hooks: Writer,
     disk: Writer,
     builds: BuildDocuments,
-    registries: RegistryDocuments,
+    registries: Writer,
 }
 
 /// Their reading ends.
@@ -48,7 +45,7 @@ pub(crate) fn collections() -> (Documents, Publications) {
     let (hooks, hooks_view) = collection("Hooks");
     let (disk, disk_view) = collection("Disk");
     let (builds, builds_view) = builds::collections();
-    let (registries, registries_view) = registries::collections();
+    let (registries, registries_view) = collection("Registries");
     let documents = Documents {
         app_instances: instances,
         docker_images: images,
@@ -85,7 +82,7 @@ pub(super) fn register(
     let builder = publish_all(builder, "appInstances", app_instances);
     let builder = publish_all(builder, "dockerImages", docker_images);
     let builder = disk::register(builder, disk, launcher);
-    let builder = registries::register(builder, registries);
+    let builder = publish_all(builder, "registries", registries);
     let builder = publish_all(builder, "hooks", hooks);
     builds::register(builder, builds, launcher)
 }
@@ -98,41 +95,26 @@ fn publish_all(builder: Builder, name: &str, collection: Collection) -> Builder 
 }
 
 impl Documents {
-    pub(crate) fn instance_changed(&self, id: &str, view: Option<&InstanceView>) {
-        match view {
-            Some(view) => self.app_instances.set(id, app_instance(view)),
-            None => drop(self.app_instances.remove(id)),
+    pub(crate) fn changed(&self, change: Change<'_>) {
+        match change {
+            Change::Instance(id, view) => put(&self.app_instances, id, view.map(app_instance)),
+            Change::Image(id, image) => put(&self.docker_images, id, image.map(images::document)),
+            Change::Hook(id, hook) => put(&self.hooks, id, hook.map(hooks::fields_of)),
+            Change::Build(id, build) => self.builds.changed(id, build),
+            Change::Log(build, lines) => self.builds.logged(build, lines),
+            Change::Registry(id, registry) => {
+                put(&self.registries, id, registry.map(registries::fields_of));
+            }
+            Change::Disk(id, document) => put(&self.disk, id, document.map(disk::fields_of)),
         }
     }
+}
 
-    pub(crate) fn image_changed(&self, id: &str, image: Option<&Image>) {
-        match image {
-            Some(image) => self.docker_images.set(id, images::document(image)),
-            None => drop(self.docker_images.remove(id)),
-        }
-    }
-
-    pub(crate) fn hook_changed(&self, id: &str, hook: Option<&HookView>) {
-        match hook {
-            Some(hook) => self.hooks.set(id, hooks::fields_of(hook)),
-            None => drop(self.hooks.remove(id)),
-        }
-    }
-
-    pub(crate) fn build_changed(&self, id: &str, build: Option<&Build>) {
-        self.builds.changed(id, build);
-    }
-
-    pub(crate) fn registry_changed(&self, id: &str, registry: Option<&Registry>) {
-        self.registries.changed(id, registry);
-    }
-
-    pub(crate) fn disk_changed(&self, id: &str, document: Option<&DiskDocument>) {
-        disk::changed(&self.disk, id, document);
-    }
-
-    pub(crate) fn build_logged(&self, build: &str, lines: &[LogLine]) {
-        self.builds.logged(build, lines);
+/// Sets a document; `None`: it is gone.
+pub(super) fn put(collection: &Writer, id: &str, document: Option<Fields>) {
+    match document {
+        Some(document) => collection.set(id, document),
+        None => drop(collection.remove(id)),
     }
 }
 

@@ -3,10 +3,9 @@
 use std::sync::Arc;
 
 use ddp_server::{
-    Builder, Error, Publication,
+    Error,
     ejson::{Fields, Value},
     fields,
-    live::{Collection, Writer, collection},
 };
 use launcher_core::{Launcher, NewRegistry, Registry, RegistryHost, Secret};
 
@@ -20,32 +19,6 @@ use super::{
 const MAX_USERNAME: usize = 255;
 /// Longest password, in bytes; the longest are tokens and keys as JSON.
 const MAX_PASSWORD: usize = 16 * 1024;
-
-/// The writing end of the collection.
-pub(super) struct RegistryDocuments(Writer);
-
-/// The two ends of all registries, of which there are none.
-pub(super) fn collections() -> (RegistryDocuments, Collection) {
-    let (writer, view) = collection("Registries");
-    (RegistryDocuments(writer), view)
-}
-
-impl RegistryDocuments {
-    pub(super) fn changed(&self, id: &str, registry: Option<&Registry>) {
-        match registry {
-            Some(registry) => self.0.set(id, fields_of(registry)),
-            None => drop(self.0.remove(id)),
-        }
-    }
-}
-
-/// Adds the publication to a server.
-pub(super) fn register(builder: Builder, registries: Collection) -> Builder {
-    builder.publish("registries", move |_subscription, _params: Vec<Value>| {
-        let all = registries.find();
-        async move { Ok(Publication::from(all)) }
-    })
-}
 
 /// `registry/add({registry, username, password, verify})`
 pub(super) async fn add(launcher: Arc<Launcher>, arguments: Arguments) -> Result<String, Error> {
@@ -120,7 +93,7 @@ fn verify(arguments: &Arguments) -> Result<bool, Error> {
     }
 }
 
-fn fields_of(registry: &Registry) -> Fields {
+pub(super) fn fields_of(registry: &Registry) -> Fields {
     fields! {
         "registry": registry.registry.as_str(),
         "username": registry.username.as_str(),

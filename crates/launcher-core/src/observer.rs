@@ -1,0 +1,28 @@
+//! Telling of every change, to whoever shows it or acts on it.
+
+use crate::{Build, DiskDocument, HookView, Image, InstanceView, LogLine, Registry};
+
+/// Hears of every change, in order, before the call that made it returns.
+pub trait Observer: Send + Sync + 'static {
+    /// Something changed. Must not block.
+    fn changed(&self, change: Change<'_>);
+}
+
+/// What changed, by its id, and how it is now; `None`: it is gone.
+#[derive(Clone, Copy, Debug)]
+pub enum Change<'a> {
+    /// An app instance.
+    Instance(&'a str, Option<&'a InstanceView>),
+    /// An image.
+    Image(&'a str, Option<&'a Image>),
+    /// A build, pull or push; `None`: it is not remembered any more.
+    Build(&'a str, Option<&'a Build>),
+    /// A build that goes on has said this. It is heard before the status that follows.
+    Log(&'a str, &'a [LogLine]),
+    /// A webhook.
+    Hook(&'a str, Option<&'a HookView>),
+    /// Credentials of a registry.
+    Registry(&'a str, Option<&'a Registry>),
+    /// What is known of the disk, or of an image on it.
+    Disk(&'a str, Option<&'a DiskDocument>),
+}
