@@ -24,8 +24,6 @@ pub mod image_name;
 mod images;
 mod instances;
 mod launcher;
-#[cfg(test)]
-mod launcher_tests;
 mod listing;
 mod observation;
 pub mod observer;
@@ -33,8 +31,6 @@ pub mod plan;
 #[cfg(test)]
 mod plan_properties;
 mod rebuild;
-#[cfg(test)]
-mod rebuild_tests;
 mod reconciler;
 pub mod registries;
 pub mod routing;

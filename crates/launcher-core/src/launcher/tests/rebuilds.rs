@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 
+use super::{World, hostname, options};
 use crate::{
     ImageName, Status,
     engine::{Container, ContainerState},
-    launcher_tests::{World, hostname, options},
 };
 
 fn name(text: &str) -> ImageName {

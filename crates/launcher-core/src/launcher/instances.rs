@@ -1,0 +1,243 @@
+//! What callers can ask about app instances.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::time::timeout;
+
+use super::Launcher;
+use crate::{
+    AppInstance, Environment, Error, Hostname, ImageName, Wanted,
+    engine::EngineError,
+    environment,
+    ids::random_id,
+    instances::{Goal, Wish},
+    rebuild::rebuild,
+};
+
+/// How long a caller waits for an instance to be launched; a pull has its own, shorter deadlines.
+pub(crate) const LAUNCH: Duration = Duration::from_secs(70 * 60);
+/// How long a caller waits for a wish about an existing container.
+const WISH: Duration = Duration::from_secs(120);
+/// How long a failed launch may take to clean up before its caller is told.
+const CLEAN_UP: Duration = Duration::from_secs(30);
+
+/// What to launch.
+#[derive(Clone, Debug)]
+pub struct LaunchOptions {
+    /// The image to run; pulled if the engine does not have it.
+    pub image: ImageName,
+    /// The app's variables.
+    pub env: Environment,
+    /// Hostnames to route to it.
+    pub hostnames: Vec<Hostname>,
+    /// Address to publish and route to instead of the one that ports are bound to.
+    pub host: Option<String>,
+    /// Whether its container is replaced when a registry tells of a newer image.
+    pub auto_deploy: bool,
+}
+
+impl Launcher {
+    /// Records a new instance, makes and starts its container, and returns its id. Of a launch that
+    /// fails nothing is left.
+    ///
+    /// # Errors
+    /// [`Error::HostnameTaken`], or why the container could not be started.
+    pub async fn launch(&self, options: LaunchOptions) -> Result<String, Error> {
+        self.images.build_ended(&options.image).await;
+        let wanted = Wanted::Running {
+            past: None,
+            restart: false,
+        };
+        let record = AppInstance {
+            id: random_id(),
+            image: options.image,
+            env: options.env,
+            hostnames: options.hostnames,
+            host: options.host,
+            created_at: Timestamp::now(),
+            wanted: wanted.clone(),
+            wish: 1,
+            generation: 0,
+            auto_deploy: options.auto_deploy,
+        };
+        let id = record.id.clone();
+        let image = record.image.clone();
+        self.instances.add(record).await?;
+        if self.added.send(id.clone()).is_err() {
+            self.take_back(&id).await;
+            return Err(Error::ShuttingDown);
+        }
+        match self
+            .instances
+            .reached(&id, &Goal::Wish(1, wanted), LAUNCH)
+            .await
+        {
+            // Somebody has stopped it meanwhile: it was launched all the same.
+            Ok(()) | Err(Error::Superseded(_)) => {}
+            Err(Error::NoSuchInstance(_)) => return Err(removed_meanwhile()),
+            Err(error) => {
+                self.take_back(&id).await;
+                return Err(given_up(error));
+            }
+        }
+        self.list_image(&image).await;
+        Ok(id)
+    }
+
+    /// Starts an instance that is stopped.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchInstance`], or why it could not be started.
+    pub async fn start_instance(&self, id: &str) -> Result<(), Error> {
+        self.carry_out(id, Wish::Start).await
+    }
+
+    /// Ends the instance's program, if it runs, and starts it again.
+    ///
+    /// # Errors
+    /// As [`Self::start_instance`].
+    pub async fn restart_instance(&self, id: &str) -> Result<(), Error> {
+        self.carry_out(id, Wish::Restart).await
+    }
+
+    /// Asks the instance's program to end, and kills it when it has not ended after
+    /// [`GRACE`](crate::plan::GRACE).
+    ///
+    /// # Errors
+    /// As [`Self::start_instance`].
+    pub async fn stop_instance(&self, id: &str) -> Result<(), Error> {
+        self.carry_out(id, Wish::Stop).await
+    }
+
+    /// Kills the instance's program.
+    ///
+    /// # Errors
+    /// As [`Self::start_instance`].
+    pub async fn kill_instance(&self, id: &str) -> Result<(), Error> {
+        self.carry_out(id, Wish::Kill).await
+    }
+
+    /// Gives the instance a new container, made from the newest image of its name that the engine
+    /// has; one that is stopped runs then. The old container goes on until the new one runs.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchInstance`], or why the new container could not be made or does not run; then
+    /// the instance goes on as it was.
+    pub async fn rebuild_instance(&self, id: &str) -> Result<(), Error> {
+        rebuild(&self.instances, id).await
+    }
+
+    /// Sets whether the instance's container is replaced when a registry tells of a newer image.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchInstance`].
+    pub async fn set_auto_deploy(&self, id: &str, auto_deploy: bool) -> Result<(), Error> {
+        self.instances.set_auto_deploy(id, auto_deploy).await
+    }
+
+    /// Removes the instance's routes at once, then its container, running or not, then its record.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchInstance`]; [`Error::Deadline`] when the engine does not let go of it, which is
+    /// then tried for as long as it takes.
+    pub async fn remove_instance(&self, id: &str) -> Result<(), Error> {
+        let goal = match self.instances.wish(id, Wish::Remove).await {
+            Ok(goal) => goal,
+            // Somebody else is removing it already: wait together.
+            Err(Error::NoSuchInstance(_)) => Goal::Gone(self.instances.view(id)?.record.wish),
+            Err(error) => return Err(error),
+        };
+        self.instances.reached(id, &goal, WISH).await
+    }
+
+    /// The engine's own description of the instance's container, its secret variables masked.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchInstance`], or that there is no container.
+    pub async fn container_info(&self, id: &str) -> Result<serde_json::Value, Error> {
+        let view = self.instances.view(id)?;
+        let none =
+            || EngineError::NotFound(format!("The app instance with ID {id} has no container"));
+        let container = view.observed.container_id.ok_or_else(none)?;
+        let mut info = self.engine.inspect(&container).await?;
+        mask_environment(&mut info);
+        Ok(info)
+    }
+
+    /// The variables that the instance was launched with, secrets included.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchInstance`].
+    pub fn environment(&self, id: &str) -> Result<Environment, Error> {
+        Ok(self.instances.view(id)?.record.env.clone())
+    }
+
+    /// Routes a hostname to the instance. One that it has already changes nothing.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchInstance`], [`Error::HostnameTaken`], [`Error::TooManyHostnames`].
+    pub async fn add_hostname(&self, id: &str, hostname: Hostname) -> Result<(), Error> {
+        self.instances.add_hostname(id, hostname).await
+    }
+
+    /// No longer routes a hostname to the instance. One that it does not have changes nothing.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchInstance`].
+    pub async fn remove_hostname(&self, id: &str, hostname: &Hostname) -> Result<(), Error> {
+        self.instances.remove_hostname(id, hostname).await
+    }
+
+    async fn carry_out(&self, id: &str, wish: Wish) -> Result<(), Error> {
+        let goal = self.instances.wish(id, wish).await?;
+        self.instances.reached(id, &goal, WISH).await
+    }
+
+    /// Removes what a failed launch left. Its caller waits for that, but not for ever.
+    async fn take_back(&self, id: &str) {
+        let removal = timeout(CLEAN_UP, self.remove_instance(id)).await;
+        match removal {
+            Ok(Ok(()) | Err(Error::NoSuchInstance(_))) => {}
+            _ => tracing::warn!(instance = %id, "a failed launch is still being removed"),
+        }
+    }
+
+    /// An image that was launched from is listed, whoever put it on the engine.
+    async fn list_image(&self, name: &ImageName) {
+        let noted = match self.engine.image(&name.with_tag()).await {
+            Ok(Some(found)) => self.images.note_present(name, &found).await,
+            Ok(None) => Ok(()),
+            Err(error) => Err(error.into()),
+        };
+        if let Err(error) = noted {
+            tracing::warn!(image = %name, %error, "the image could not be listed");
+        }
+    }
+}
+
+/// A launch that failed is taken back, so nobody keeps trying.
+pub(crate) fn given_up(error: Error) -> Error {
+    match error {
+        Error::NotYet(message) => Error::NotCarriedOut(message),
+        error => error,
+    }
+}
+
+fn removed_meanwhile() -> Error {
+    Error::NotCarriedOut("the app instance was removed while it was being launched".into())
+}
+
+fn mask_environment(info: &mut serde_json::Value) {
+    let Some(env) = info
+        .pointer_mut("/Config/Env")
+        .and_then(|env| env.as_array_mut())
+    else {
+        return;
+    };
+    for entry in env {
+        if let Some((name, value)) = entry.as_str().and_then(|text| text.split_once('=')) {
+            *entry = format!("{name}={}", environment::masked_value(name, value)).into();
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! The use cases: what callers can ask of the launcher.
+
+mod first_look;
+mod health;
+mod images;
+mod instances;
+#[cfg(test)]
+mod tests;
+
+use std::{net::IpAddr, path::PathBuf, sync::Arc};
+
+use tokio::sync::mpsc;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use first_look::first_look;
+pub use health::Health;
+pub use instances::LaunchOptions;
+pub(crate) use instances::{LAUNCH, given_up};
+
+use crate::{
+    BuildSettings, Error, Observer,
+    disk::{Disk, DiskParts, DiskSettings},
+    engine::Engine,
+    hooks::{Deployments, Hooks},
+    images::{ImageSettings, Images, Watching},
+    instances::Instances,
+    rebuild::finish_all,
+    reconciler::Reconciler,
+    source,
+    store::Store,
+    supervision::supervise,
+    uploads::{UploadSettings, Uploads, sweep_for_ever},
+    worker::Shared,
+};
+
+/// What a launcher is made of.
+pub struct Parts {
+    /// Where wishes are recorded.
+    pub store: Arc<dyn Store>,
+    /// Runs the containers.
+    pub engine: Arc<dyn Engine>,
+    /// Hears of changes.
+    pub observer: Arc<dyn Observer>,
+}
+
+/// How a launcher works.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Address of this host that the apps' ports are bound to.
+    pub instance_bind_ip: IpAddr,
+    /// Directory for archives while they are needed. It is emptied at start.
+    pub temporary: PathBuf,
+    /// How archives are fetched.
+    pub fetch: source::FetchOptions,
+    /// How they are made into build contexts.
+    pub source: source::Options,
+    /// How archives are kept that callers upload.
+    pub uploads: UploadSettings,
+    /// How images are built.
+    pub builds: BuildSettings,
+    /// How the engine's disk is looked after.
+    pub disk: DiskSettings,
+}
+
+/// Launches app instances and keeps them as they are wanted.
+pub struct Launcher {
+    id: String,
+    store: Arc<dyn Store>,
+    engine: Arc<dyn Engine>,
+    instances: Arc<Instances>,
+    images: Arc<Images>,
+    disk: Arc<Disk>,
+    uploads: Arc<Uploads>,
+    hooks: Hooks,
+    deployments: Arc<Deployments>,
+    added: mpsc::UnboundedSender<String>,
+    stop: CancellationToken,
+    reconciler: TaskTracker,
+}
+
+impl Launcher {
+    /// Loads the state, looks at the engine, and begins to reconcile. When this returns, observers
+    /// have been told of everything as it is, unless the engine cannot be reached.
+    ///
+    /// # Errors
+    /// When the state cannot be read.
+    pub async fn start(parts: Parts, settings: Settings) -> Result<Self, Error> {
+        let Parts {
+            store,
+            engine,
+            observer,
+        } = parts;
+        let id = store.launcher_id().await?;
+        let fetcher = source::Fetcher::new(settings.fetch)
+            .map_err(|e| Error::NotCarriedOut(e.to_string()))?;
+        let image_settings = ImageSettings {
+            temporary: settings.temporary,
+            source: source::Options {
+                fetcher: Some(fetcher.clone()),
+                ..settings.source
+            },
+            fetcher,
+            builds: settings.builds,
+            owner: id.clone(),
+        };
+        let uploads = Uploads::new(Arc::clone(&store), settings.uploads);
+        uploads.load().await?;
+        let images = Images::new(
+            Arc::clone(&store),
+            Arc::clone(&engine),
+            Arc::clone(&observer),
+            image_settings,
+        );
+        images.load().await?;
+        let hooks = Hooks::new(Arc::clone(&store), Arc::clone(&observer));
+        hooks.load().await?;
+        let host = reachable(settings.instance_bind_ip);
+        let watching = Arc::new(Watching {
+            images: Arc::clone(&images),
+            observer: Arc::clone(&observer),
+        });
+        let instances = Arc::new(Instances::new(Arc::clone(&store), watching, host));
+        instances.load().await?;
+        let disk_parts = DiskParts {
+            engine: Arc::clone(&engine),
+            instances: Arc::clone(&instances),
+            images: Arc::clone(&images),
+            observer,
+            launcher_id: id.clone(),
+        };
+        let disk = Disk::new(disk_parts, settings.disk);
+        let shared = Arc::new(Shared {
+            engine: Arc::clone(&engine),
+            instances: Arc::clone(&instances),
+            images: Arc::clone(&images),
+            launcher_id: id.clone(),
+            bind_ip: settings.instance_bind_ip,
+        });
+        let (added, additions) = mpsc::unbounded_channel();
+        let stop = CancellationToken::new();
+        let reconciler = Reconciler::new(Arc::clone(&shared), additions);
+        let left = first_look(&shared).await;
+        let tasks = TaskTracker::new();
+        tasks.spawn(reconciler.run(stop.clone()));
+        let (rebuilt, ended) = (Arc::clone(&instances), stop.clone());
+        tasks.spawn(async move {
+            ended.run_until_cancelled(finish_all(&rebuilt, left)).await;
+        });
+        tasks.spawn(sweep(Arc::clone(&uploads), stop.clone()));
+        let deployments = Deployments::new(&shared, tasks.clone(), stop.clone());
+        tasks.spawn(look_after(Arc::clone(&disk), stop.clone()));
+        Ok(Self {
+            id,
+            store,
+            engine,
+            hooks,
+            deployments,
+            instances,
+            images,
+            disk,
+            uploads,
+            added,
+            stop,
+            reconciler: tasks,
+        })
+    }
+
+    /// Id of this launcher, which its containers carry.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Stops reconciling. Containers go on running.
+    pub async fn shutdown(&self) {
+        self.stop.cancel();
+        self.reconciler.close();
+        self.reconciler.wait().await;
+    }
+}
+
+async fn look_after(disk: Arc<Disk>, stop: CancellationToken) {
+    let make = || Some(Arc::clone(&disk).run());
+    let work = supervise("the collector of images".to_owned(), make);
+    stop.run_until_cancelled(work).await;
+}
+
+async fn sweep(uploads: Arc<Uploads>, stop: CancellationToken) {
+    let make = || Some(sweep_for_ever(Arc::clone(&uploads)));
+    let sweeping = supervise("the sweep of uploads".to_owned(), make);
+    stop.run_until_cancelled(sweeping).await;
+}
+
+/// The address under which something bound to `ip` can be reached from here.
+fn reachable(ip: IpAddr) -> String {
+    match ip {
+        IpAddr::V4(ip) if ip.is_unspecified() => "127.0.0.1".into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => "::1".into(),
+        ip => ip.to_string(),
+    }
+}
