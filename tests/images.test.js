@@ -196,27 +196,17 @@ describe('the list of images', () => {
 
 describe('images of a registry', () => {
   let world, registry;
-  const pulled = [];
 
   before(async () => {
     [world, registry] = [await World.start(), await Registry.start()];
   });
   after(async () => {
     await world?.close();
-    for (const name of pulled) await docker('rmi', '--force', name).catch(() => {});
     await registry?.close();
   });
 
-  async function only(name) {
-    const built = await world.build(`to-push-${name.replace(':', '-')}`, dockerfile(`FROM ${await world.app()}\nLABEL own=${name}\n`));
-    const there = await registry.put(built, name);
-    await docker('rmi', built);
-    pulled.push(there);
-    return there;
-  }
-
   it('image/add pulls, or lists what is there, and keeps the _id when it is pulled again', async () => {
-    const name = await only('added:1.0');
+    const name = await registry.only(world, 'added:1.0');
     const id = await world.ddp.call('image/add', name);
     const document = world.images.get(id);
     assert.equal(document.name, name);
@@ -235,7 +225,7 @@ describe('images of a registry', () => {
   });
 
   it('by a digest an image is listed that was asked for by it', async () => {
-    const name = await only('fixed');
+    const name = await registry.only(world, 'fixed');
     await world.ddp.call('image/add', name);
     const [{ digest, _id }] = world.imageDocuments(name);
     const fixed = `${name}@${digest}`;

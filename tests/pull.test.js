@@ -1,36 +1,24 @@
 // Images that are not present: pulled from a real registry.
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { dockerfile } from './support/archives.js';
-import { docker, image } from './support/docker.js';
+import { image } from './support/docker.js';
 import { Registry } from './support/registry.js';
 import { until } from './support/until.js';
 import { World, refused, required } from './support/world.js';
 
 describe('an image that is not present', () => {
   let world, registry;
-  const pulled = [];
 
   before(async () => {
     [world, registry] = [await World.start(), await Registry.start()];
   });
   after(async () => {
     await world?.close();
-    for (const name of pulled) await docker('rmi', '--force', name).catch(() => {});
     await registry?.close();
   });
 
-  // An image of its own for each test, which only the registry has.
-  async function only(name) {
-    const folder = await world.build(`to-push-${name}`, dockerfile(`FROM ${await world.app()}\nLABEL own=${name}\n`));
-    const there = await registry.put(folder, name);
-    await docker('rmi', folder);
-    pulled.push(there);
-    return there;
-  }
-
   it('is pulled, and that is shown', async () => {
-    const name = await only('shown');
+    const name = await registry.only(world, 'shown');
     const app = await world.launch('shown', { appImage: name, hostname: 'shown.test' });
     assert.ok(await image(name));
     const statuses = world.ddp.history('AppInstances', app.id).map(({ fields }) => fields?.status).filter(Boolean);
@@ -42,7 +30,7 @@ describe('an image that is not present', () => {
   });
 
   it('is pulled once for all who want it', async () => {
-    const name = await only('shared');
+    const name = await registry.only(world, 'shared');
     const launches = ['one', 'two', 'three'].map((each) => world.launch(each, { appImage: name }));
     const apps = await Promise.all(launches);
     await until(() => world.imageDocuments(name).every(({ status }) => status === 'ready'), 'the pull to be over');

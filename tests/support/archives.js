@@ -63,6 +63,15 @@ export function tar(entries) {
 /** A tar with this Dockerfile and these other files. */
 export const dockerfile = (text, files = {}) => tar(entriesOf({ Dockerfile: text, ...files }));
 
+/**
+ * A tar with a Dockerfile whose image is small and has a shell: busybox on nothing. `lines` come after it, and what is left of it
+ * can be told from others' by the label `label`.
+ */
+export async function busybox({ label, lines = [], files = {} }) {
+  const steps = ['FROM scratch', `LABEL ${label}`, 'COPY busybox /bin/sh', 'COPY busybox /bin/busybox', 'RUN ["/bin/busybox", "--install", "/bin"]'];
+  return tar([{ name: 'busybox', body: await readFile('/usr/bin/busybox'), mode: 0o755 }, ...entriesOf({ Dockerfile: [...steps, ...lines, ''].join('\n'), ...files })]);
+}
+
 /** Serves what it is given on a loopback port, and counts. */
 export class ArchiveServer {
   static async start() {

@@ -6,6 +6,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { dockerfile } from './archives.js';
 import { docker } from './docker.js';
 import { request } from './http.js';
 import { freePort } from './ports.js';
@@ -17,7 +18,12 @@ export const users = {
   changed: { username: 'user', password: 'chan>ged?~', line: 'user:$2b$04$ZLU9fuimthBaD4.buTvPROVE623KdoO6BCUZTSAxK/vqUkTnTijQ6' },
 };
 
+/** An address of this machine's, on Docker's own network, that is not loopback: there Docker expects TLS. */
+export const bridgeAddress = () => docker('network', 'inspect', '--format', '{{(index .IPAM.Config 0).Gateway}}', 'bridge');
+
 export class Registry {
+  #names = [];
+
   /** Starts one; it tells of pushes at `hook`, and lets in only `user`, if they are given. */
   static async start({ hook, user } = {}) {
     const [folder, port] = [await mkdtemp(join(tmpdir(), 'meteor-launcher-registry-')), await freePort()];
@@ -46,6 +52,16 @@ ${user ? `auth: {htpasswd: {realm: test, path: ${join(folder, 'users')}}}` : ''}
     await docker('tag', image, there);
     await docker('push', there);
     await docker('rmi', there);
+    this.#names.push(there);
+    return there;
+  }
+
+  /** Builds an image of its own on the example app, which only the registry has; gives its name. */
+  async only(world, name) {
+    const archive = dockerfile(`FROM ${await world.app()}\nLABEL own=${name}\n`);
+    const built = await world.build(`to-push-${name.replace(':', '-')}`, archive);
+    const there = await this.put(built, name);
+    await docker('rmi', built);
     return there;
   }
 
@@ -59,7 +75,9 @@ ${user ? `auth: {htpasswd: {realm: test, path: ${join(folder, 'users')}}}` : ''}
     await this.ended;
   }
 
+  /** Ends it; what the engine has by the names that were put there goes with it. */
   async close() {
+    for (const name of this.#names) await docker('rmi', '--force', name).catch(() => {});
     this.server.kill();
     await this.ended;
     await rm(this.folder, { recursive: true, force: true });
@@ -82,6 +100,11 @@ export class Relay {
   /** Lets through about so many more bytes, then none. */
   holdAfter(bytes) {
     this.#left = bytes;
+  }
+
+  /** Whether it lets nothing through any more. */
+  get isHeld() {
+    return this.#left <= 0;
   }
 
   release() {

@@ -35,7 +35,7 @@ export class World {
   /** Starts a launcher and waits until it is healthy. `flags` and `env` are added to what it needs; `dataDir` may lie elsewhere. */
   static async start({ flags = [], env = {}, dataDir, privateSources = true } = {}) {
     const folder = await mkdtemp(join(tmpdir(), 'meteor-launcher-world-'));
-    const world = new World(folder, flags, env, dataDir);
+    const world = new this(folder, flags, env, dataDir);
     world.privateSources = privateSources;
     worlds.add(world);
     await mkdir(world.temporary);
