@@ -24,13 +24,7 @@ pub mod image_name;
 mod images;
 mod instances;
 mod launcher;
-mod listing;
-mod observation;
 pub mod observer;
-pub mod plan;
-#[cfg(test)]
-mod plan_properties;
-mod rebuild;
 mod reconciler;
 pub mod registries;
 pub mod routing;
@@ -38,7 +32,6 @@ pub mod source;
 pub mod store;
 mod supervision;
 pub mod uploads;
-mod worker;
 
 pub use app_instance::{AppInstance, InstanceView, Observed, Run, Status, Wanted};
 pub use build::{
@@ -54,4 +47,5 @@ pub use image::{Image, ImageStatus};
 pub use image_name::ImageName;
 pub use launcher::{Health, LaunchOptions, Launcher, Parts, Settings};
 pub use observer::{Change, Observer};
+pub use reconciler::plan;
 pub use registries::{NewRegistry, Registry, RegistryHost, Secret};

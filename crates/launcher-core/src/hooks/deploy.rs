@@ -13,7 +13,9 @@ use tokio_util::{
 };
 
 use crate::{
-    Error, ImageName, InstanceView, Wanted, instances::Wish, rebuild::rebuild, worker::Shared,
+    Error, ImageName, InstanceView, Wanted,
+    instances::{Wish, rebuild},
+    reconciler::Shared,
 };
 
 /// Instances that are rebuilt at the same time.

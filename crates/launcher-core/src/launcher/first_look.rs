@@ -5,9 +5,8 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use crate::{
-    listing,
-    rebuild::{Unfinished, unfinished},
-    worker::Shared,
+    instances::{Unfinished, unfinished},
+    reconciler::{Shared, by_instance},
 };
 
 /// How long the engine may keep the launcher from starting with a true picture.
@@ -32,7 +31,7 @@ async fn look_at_containers(shared: &Shared) -> Vec<Unfinished> {
     let look = shared.engine.containers(&shared.launcher_id, None);
     match timeout(FIRST_LOOK, look).await {
         Ok(Ok(containers)) => {
-            let mut by_instance = listing::by_instance(containers);
+            let mut by_instance = by_instance(containers);
             for view in shared.instances.views() {
                 let id = &view.record.id;
                 let containers = by_instance.remove(id).unwrap_or_default();

@@ -11,12 +11,9 @@ use crate::{
     engine::EngineError,
     environment,
     ids::random_id,
-    instances::{Goal, Wish},
-    rebuild::rebuild,
+    instances::{Goal, LAUNCH, Wish, given_up, rebuild},
 };
 
-/// How long a caller waits for an instance to be launched; a pull has its own, shorter deadlines.
-pub(crate) const LAUNCH: Duration = Duration::from_secs(70 * 60);
 /// How long a caller waits for a wish about an existing container.
 const WISH: Duration = Duration::from_secs(120);
 /// How long a failed launch may take to clean up before its caller is told.
@@ -213,14 +210,6 @@ impl Launcher {
         if let Err(error) = noted {
             tracing::warn!(image = %name, %error, "the image could not be listed");
         }
-    }
-}
-
-/// A launch that failed is taken back, so nobody keeps trying.
-pub(crate) fn given_up(error: Error) -> Error {
-    match error {
-        Error::NotYet(message) => Error::NotCarriedOut(message),
-        error => error,
     }
 }
 

@@ -15,7 +15,6 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use first_look::first_look;
 pub use health::Health;
 pub use instances::LaunchOptions;
-pub(crate) use instances::{LAUNCH, given_up};
 
 use crate::{
     BuildSettings, Error, Observer,
@@ -23,14 +22,12 @@ use crate::{
     engine::Engine,
     hooks::{Deployments, Hooks},
     images::{ImageSettings, Images, Watching},
-    instances::Instances,
-    rebuild::finish_all,
-    reconciler::Reconciler,
+    instances::{Instances, finish_all},
+    reconciler::{Reconciler, Shared},
     source,
     store::Store,
     supervision::supervise,
     uploads::{UploadSettings, Uploads, sweep_for_ever},
-    worker::Shared,
 };
 
 /// What a launcher is made of.

@@ -8,10 +8,10 @@ use std::{
 use jiff::Timestamp;
 use proptest::prelude::*;
 
+use super::plan::{FIRST_BACKOFF, GRACE, LONGEST_BACKOFF, Memory, Next, Step, plan};
 use crate::{
     Wanted,
     engine::{Container, ContainerState},
-    plan::{FIRST_BACKOFF, GRACE, LONGEST_BACKOFF, Memory, Next, Step, plan},
 };
 
 /// More steps than any way from one state to another takes.

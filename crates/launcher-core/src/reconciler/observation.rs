@@ -1,9 +1,9 @@
 //! From what the engine reports of an instance's containers to what is shown of it.
 
+use super::plan;
 use crate::{
     InstanceView, Observed, Status, Wanted,
     engine::{Container, ContainerState, Ended},
-    plan,
 };
 
 /// Enters a look at the instance's containers into its view. A look may be older than the event that

@@ -2,11 +2,10 @@
 
 use futures_util::future::join_all;
 
+use super::{Goal, Instances, LAUNCH, Wish, given_up, wishes::Before};
 use crate::{
     Error, InstanceView, Wanted,
     engine::{Container, ContainerState},
-    instances::{Before, Goal, Instances, Wish},
-    launcher::{LAUNCH, given_up},
 };
 
 /// A rebuild that went on when an earlier launcher ended.

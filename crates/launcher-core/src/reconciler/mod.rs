@@ -2,7 +2,16 @@
 //!
 //! The engine's event stream makes reactions quick; a listing from time to time makes them certain.
 
-use std::{future::Future, sync::Arc, time::Duration};
+mod listing;
+pub(crate) mod observation;
+pub mod plan;
+#[cfg(test)]
+mod plan_properties;
+#[cfg(test)]
+mod plan_tests;
+mod worker;
+
+use std::{future::Future, net::IpAddr, sync::Arc, time::Duration};
 
 use futures_util::{StreamExt, stream, stream::BoxStream};
 use tokio::{
@@ -12,17 +21,29 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use listing::by_instance;
+use worker::Worker;
+
 use crate::{
-    engine::Event,
-    listing,
+    engine::{Engine, Event},
+    images::Images,
+    instances::Instances,
     supervision::supervise,
-    worker::{Shared, Worker},
 };
 
 /// Wait before asking for the event stream again after it was lost; doubles while it is lost again
 /// before it told of anything.
 const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
+
+/// What all that reconciles shares.
+pub(crate) struct Shared {
+    pub(crate) engine: Arc<dyn Engine>,
+    pub(crate) instances: Arc<Instances>,
+    pub(crate) images: Arc<Images>,
+    pub(crate) launcher_id: String,
+    pub(crate) bind_ip: IpAddr,
+}
 
 pub(crate) struct Reconciler {
     shared: Arc<Shared>,

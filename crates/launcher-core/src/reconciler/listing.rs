@@ -12,7 +12,8 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use crate::{engine::Container, observation, worker::Shared};
+use super::{Shared, observation};
+use crate::engine::Container;
 
 /// Longest time between two listings.
 const EVERY: Duration = Duration::from_secs(15);
