@@ -11,11 +11,6 @@ use async_trait::async_trait;
 use bollard::{
     Docker,
     errors::Error as DockerError,
-    models::{
-        ContainerCreateBody, ContainerInspectResponse, ContainerStateStatusEnum, ContainerSummary,
-        EventMessage, EventMessageTypeEnum, HostConfig, HostConfigLogConfig, ImageInspect,
-        PortBinding, RestartPolicy, RestartPolicyNameEnum,
-    },
     query_parameters::{
         CreateContainerOptions, EventsOptionsBuilder, InspectContainerOptions,
         KillContainerOptionsBuilder, ListContainersOptionsBuilder, RemoveContainerOptionsBuilder,
@@ -27,10 +22,10 @@ use jiff::Timestamp;
 use tokio::sync::OnceCell;
 
 use super::{
-    BuildFailure, BuildSpec, Container, ContainerSpec, ContainerState, Ended, Engine, EngineDisk,
-    EngineError, EngineImage, Event, ImageLayer, LABEL_GENERATION, LABEL_INSTANCE, LABEL_OWNER,
-    LeftLayers, ListedImage, RegistryLogin, Resources, Transfer, container_name, docker_build,
-    docker_disk, docker_images, docker_inspect, docker_login, docker_remains, docker_transfer,
+    BuildFailure, BuildSpec, Container, ContainerSpec, Engine, EngineDisk, EngineError,
+    EngineImage, Event, ImageLayer, LABEL_INSTANCE, LABEL_OWNER, LeftLayers, ListedImage,
+    RegistryLogin, Resources, Transfer, docker_build, docker_containers, docker_disk,
+    docker_events, docker_images, docker_inspect, docker_login, docker_remains, docker_transfer,
 };
 
 /// Where Docker listens by default.
@@ -45,9 +40,6 @@ const LOGIN: Duration = Duration::from_secs(30);
 const RECENT: Duration = Duration::from_secs(2);
 /// Containers that are inspected at the same time.
 const INSPECT_AT_ONCE: usize = 8;
-/// A container's log on disk: this many bytes in each of so many files.
-const LOG_FILE_SIZE: &str = "10m";
-const LOG_FILES: &str = "3";
 
 /// A Docker engine. It is looked for when it is first needed, and again until it is found, so it may
 /// be started after the launcher.
@@ -99,7 +91,7 @@ impl DockerEngine {
                 .await?)
         };
         match bounded(QUESTION, "answer", question).await {
-            Ok(answer) => Ok(Some(container(answer))),
+            Ok(answer) => Ok(Some(docker_containers::container(answer))),
             Err(EngineError::NotFound(_)) => Ok(None),
             Err(error) => Err(error),
         }
@@ -145,7 +137,7 @@ impl Engine for DockerEngine {
         let listed = bounded(QUESTION, "list containers", question).await?;
         let ids = listed
             .into_iter()
-            .filter(is_our_make)
+            .filter(docker_containers::is_our_make)
             .filter_map(|summary| summary.id);
         let inspected = stream::iter(ids)
             .map(|id| async move { self.container(&id).await })
@@ -170,7 +162,7 @@ impl Engine for DockerEngine {
         let creation = async {
             let docker = self.docker().await?;
             Ok(docker
-                .create_container(Some(options), create_body(spec))
+                .create_container(Some(options), docker_containers::create_body(spec))
                 .await?)
         };
         Ok(bounded(ACTION, "create the container", creation).await?.id)
@@ -240,7 +232,7 @@ impl Engine for DockerEngine {
         let events = self.docker().await?.events(Some(options));
         let known = events.take_while(|message| futures_util::future::ready(message.is_ok()));
         let own = known.filter_map(move |message| {
-            futures_util::future::ready(message.ok().and_then(|m| event(m, &owner)))
+            futures_util::future::ready(message.ok().and_then(|m| docker_events::event(m, &owner)))
         });
         Ok(own.boxed())
     }
@@ -248,7 +240,7 @@ impl Engine for DockerEngine {
     async fn image(&self, name: &str) -> Result<Option<EngineImage>, EngineError> {
         let question = async { Ok(self.docker().await?.inspect_image(name).await?) };
         match bounded(QUESTION, "answer", question).await {
-            Ok(image) => Ok(Some(engine_image(image))),
+            Ok(image) => Ok(Some(docker_images::engine_image(image))),
             Err(EngineError::NotFound(_)) => Ok(None),
             Err(error) => Err(error),
         }
@@ -374,166 +366,8 @@ pub(super) fn innermost(error: &dyn std::error::Error) -> String {
     error.to_string()
 }
 
-/// Whether the launcher made this container. Images made from an app's container inherit its labels,
-/// and so do containers made from those; but not its name.
-pub(super) fn is_our_make(summary: &ContainerSummary) -> bool {
-    let labels = summary.labels.as_ref();
-    let expected = labels.and_then(|labels| {
-        let instance = labels.get(LABEL_INSTANCE)?;
-        Some(container_name(instance, generation(labels)))
-    });
-    let names = summary.names.iter().flatten();
-    expected.is_some_and(|expected| {
-        names
-            .map(|n| n.trim_start_matches('/'))
-            .any(|n| n == expected)
-    })
-}
-
-fn generation(labels: &HashMap<String, String>) -> u64 {
-    let label = labels.get(LABEL_GENERATION);
-    label.and_then(|text| text.parse().ok()).unwrap_or(0)
-}
-
-fn create_body(spec: &ContainerSpec) -> ContainerCreateBody {
-    let port = format!("{}/tcp", spec.app_port);
-    ContainerCreateBody {
-        image: Some(spec.image.clone()),
-        env: Some(
-            spec.env
-                .iter()
-                .map(|(name, value)| format!("{name}={value}"))
-                .collect(),
-        ),
-        labels: Some(spec.labels.clone().into_iter().collect()),
-        exposed_ports: Some(vec![port.clone()]),
-        host_config: Some(host_config(spec, port)),
-        ..Default::default()
-    }
-}
-
-fn host_config(spec: &ContainerSpec, port: String) -> HostConfig {
-    let binding = PortBinding {
-        host_ip: Some(spec.bind_ip.to_string()),
-        host_port: Some("0".into()),
-    };
-    let log_options = [("max-size", LOG_FILE_SIZE), ("max-file", LOG_FILES)];
-    HostConfig {
-        port_bindings: Some(HashMap::from([(port, Some(vec![binding]))])),
-        init: Some(true),
-        security_opt: Some(vec!["no-new-privileges".into()]),
-        restart_policy: Some(RestartPolicy {
-            name: Some(RestartPolicyNameEnum::NO),
-            maximum_retry_count: None,
-        }),
-        log_config: Some(HostConfigLogConfig {
-            typ: Some("json-file".into()),
-            config: Some(log_options.map(|(k, v)| (k.into(), v.into())).into()),
-        }),
-        ..Default::default()
-    }
-}
-
-fn container(answer: ContainerInspectResponse) -> Container {
-    let config = answer.config.unwrap_or_default();
-    let mut labels = config.labels.unwrap_or_default();
-    let state = answer.state.unwrap_or_default();
-    let ports = answer
-        .network_settings
-        .and_then(|n| n.ports)
-        .unwrap_or_default();
-    let running = state.running.unwrap_or(false);
-    Container {
-        id: answer.id.unwrap_or_default(),
-        generation: generation(&labels),
-        instance: labels.remove(LABEL_INSTANCE).unwrap_or_default(),
-        image_id: answer.image.unwrap_or_default(),
-        state: container_state(running, state.status),
-        started_at: time(state.started_at.as_deref()),
-        finished_at: time(state.finished_at.as_deref()),
-        exit_code: state.exit_code.filter(|_| !running),
-        host_port: running.then(|| host_port(ports)).flatten(),
-        stop_signal: config.stop_signal.unwrap_or_else(|| "SIGTERM".into()),
-        created_at: time(answer.created.as_deref()).unwrap_or(Timestamp::UNIX_EPOCH),
-    }
-}
-
-fn container_state(running: bool, status: Option<ContainerStateStatusEnum>) -> ContainerState {
-    match status {
-        _ if running => ContainerState::Running,
-        Some(ContainerStateStatusEnum::CREATED) => ContainerState::Created,
-        Some(ContainerStateStatusEnum::REMOVING | ContainerStateStatusEnum::DEAD) => {
-            ContainerState::Removing
-        }
-        _ => ContainerState::Exited,
-    }
-}
-
-/// The app's port is the only one that is ever published.
-fn host_port(ports: HashMap<String, Option<Vec<PortBinding>>>) -> Option<u16> {
-    ports
-        .into_values()
-        .flatten()
-        .flatten()
-        .find_map(|binding| binding.host_port?.parse().ok())
-}
-
 /// Docker writes the year 1 for "never".
 pub(super) fn time(text: Option<&str>) -> Option<Timestamp> {
     text.and_then(|t| t.parse::<Timestamp>().ok())
         .filter(|t| *t > Timestamp::UNIX_EPOCH)
-}
-
-fn engine_image(image: ImageInspect) -> EngineImage {
-    let config = image.config.unwrap_or_default();
-    let exposed = config.exposed_ports.unwrap_or_default();
-    EngineImage {
-        id: image.id.unwrap_or_default(),
-        created_at: time(image.created.as_deref()),
-        size_bytes: image.size.and_then(|s| u64::try_from(s).ok()).unwrap_or(0),
-        exposed_ports: exposed.iter().filter_map(|port| tcp_port(port)).collect(),
-        digests: image.repo_digests.unwrap_or_default(),
-        labels: config.labels.unwrap_or_default().into_iter().collect(),
-    }
-}
-
-fn tcp_port(port: &str) -> Option<u16> {
-    match port.split_once('/') {
-        None => port.parse().ok(),
-        Some((number, "tcp")) => number.parse().ok(),
-        Some(_) => None,
-    }
-}
-
-/// The engine names what was pulled as it was asked for it.
-fn image_event(message: EventMessage) -> Event {
-    let was_pulled = message.action.as_deref() == Some("pull");
-    let name = message.actor.and_then(|actor| actor.id);
-    let name = name.filter(|name| was_pulled && name.contains('@'));
-    name.map_or(Event::Image, Event::PulledByDigest)
-}
-
-fn event(message: EventMessage, owner: &str) -> Option<Event> {
-    if message.typ == Some(EventMessageTypeEnum::IMAGE) {
-        return Some(image_event(message));
-    }
-    let actor = message.actor?;
-    let mut attributes = actor.attributes?;
-    if attributes
-        .get(LABEL_OWNER)
-        .is_none_or(|label| label != owner)
-    {
-        return None;
-    }
-    let instance = attributes.remove(LABEL_INSTANCE)?;
-    let died = message.action.as_deref() == Some("die");
-    let at = message
-        .time_nano
-        .and_then(|t| Timestamp::from_nanosecond(t.into()).ok());
-    let ended = actor
-        .id
-        .zip(at)
-        .filter(|_| died)
-        .map(|(container, at)| Ended { container, at });
-    Some(Event::Container { instance, ended })
 }

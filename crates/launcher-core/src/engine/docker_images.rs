@@ -1,4 +1,4 @@
-//! Docker's images: one listing of all, and removing one.
+//! Docker's images: one as it is described, one listing of all, and removing one.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -7,7 +7,7 @@ use std::{
 
 use bollard::{
     Docker,
-    models::{ContainerSummary, ImageSummary},
+    models::{ContainerSummary, ImageInspect, ImageSummary},
     query_parameters::{
         ListContainersOptionsBuilder, ListImagesOptions, RemoveImageOptionsBuilder,
     },
@@ -15,8 +15,9 @@ use bollard::{
 use jiff::Timestamp;
 
 use super::{
-    EngineError, ImageUser, LABEL_INSTANCE, LABEL_OWNER, ListedImage,
-    docker::{bounded, is_our_make},
+    EngineError, EngineImage, ImageUser, LABEL_INSTANCE, LABEL_OWNER, ListedImage,
+    docker::{bounded, time},
+    docker_containers::is_our_make,
 };
 
 /// How long the engine may take for a listing; it looks at the disk for it.
@@ -55,6 +56,28 @@ pub(super) async fn remove(docker: &Docker, reference: &str) -> Result<(), Engin
             .map(drop)?)
     };
     bounded(REMOVAL, "remove the image", removal).await
+}
+
+/// An image as the engine describes it.
+pub(super) fn engine_image(image: ImageInspect) -> EngineImage {
+    let config = image.config.unwrap_or_default();
+    let exposed = config.exposed_ports.unwrap_or_default();
+    EngineImage {
+        id: image.id.unwrap_or_default(),
+        created_at: time(image.created.as_deref()),
+        size_bytes: image.size.and_then(|s| u64::try_from(s).ok()).unwrap_or(0),
+        exposed_ports: exposed.iter().filter_map(|port| tcp_port(port)).collect(),
+        digests: image.repo_digests.unwrap_or_default(),
+        labels: config.labels.unwrap_or_default().into_iter().collect(),
+    }
+}
+
+fn tcp_port(port: &str) -> Option<u16> {
+    match port.split_once('/') {
+        None => port.parse().ok(),
+        Some((number, "tcp")) => number.parse().ok(),
+        Some(_) => None,
+    }
 }
 
 fn by_image(containers: Vec<ContainerSummary>) -> HashMap<String, Vec<ImageUser>> {

@@ -7,7 +7,9 @@
 mod contract;
 mod docker;
 mod docker_build;
+mod docker_containers;
 mod docker_disk;
+mod docker_events;
 mod docker_images;
 mod docker_inspect;
 mod docker_login;

@@ -1,0 +1,124 @@
+//! Containers as Docker is asked for them, and as it describes them.
+
+use std::collections::HashMap;
+
+use bollard::models::{
+    ContainerCreateBody, ContainerInspectResponse, ContainerStateStatusEnum, ContainerSummary,
+    HostConfig, HostConfigLogConfig, PortBinding, RestartPolicy, RestartPolicyNameEnum,
+};
+use jiff::Timestamp;
+
+use super::{
+    Container, ContainerSpec, ContainerState, LABEL_GENERATION, LABEL_INSTANCE, container_name,
+    docker::time,
+};
+
+/// A container's log on disk: this many bytes in each of so many files.
+const LOG_FILE_SIZE: &str = "10m";
+const LOG_FILES: &str = "3";
+
+/// Whether the launcher made this container. Images made from an app's container inherit its labels,
+/// and so do containers made from those; but not its name.
+pub(super) fn is_our_make(summary: &ContainerSummary) -> bool {
+    let labels = summary.labels.as_ref();
+    let expected = labels.and_then(|labels| {
+        let instance = labels.get(LABEL_INSTANCE)?;
+        Some(container_name(instance, generation(labels)))
+    });
+    let names = summary.names.iter().flatten();
+    expected.is_some_and(|expected| {
+        names
+            .map(|n| n.trim_start_matches('/'))
+            .any(|n| n == expected)
+    })
+}
+
+/// What the engine is asked to make.
+pub(super) fn create_body(spec: &ContainerSpec) -> ContainerCreateBody {
+    let port = format!("{}/tcp", spec.app_port);
+    ContainerCreateBody {
+        image: Some(spec.image.clone()),
+        env: Some(
+            spec.env
+                .iter()
+                .map(|(name, value)| format!("{name}={value}"))
+                .collect(),
+        ),
+        labels: Some(spec.labels.clone().into_iter().collect()),
+        exposed_ports: Some(vec![port.clone()]),
+        host_config: Some(host_config(spec, port)),
+        ..Default::default()
+    }
+}
+
+fn host_config(spec: &ContainerSpec, port: String) -> HostConfig {
+    let binding = PortBinding {
+        host_ip: Some(spec.bind_ip.to_string()),
+        host_port: Some("0".into()),
+    };
+    let log_options = [("max-size", LOG_FILE_SIZE), ("max-file", LOG_FILES)];
+    HostConfig {
+        port_bindings: Some(HashMap::from([(port, Some(vec![binding]))])),
+        init: Some(true),
+        security_opt: Some(vec!["no-new-privileges".into()]),
+        restart_policy: Some(RestartPolicy {
+            name: Some(RestartPolicyNameEnum::NO),
+            maximum_retry_count: None,
+        }),
+        log_config: Some(HostConfigLogConfig {
+            typ: Some("json-file".into()),
+            config: Some(log_options.map(|(k, v)| (k.into(), v.into())).into()),
+        }),
+        ..Default::default()
+    }
+}
+
+/// A container as the engine describes it.
+pub(super) fn container(answer: ContainerInspectResponse) -> Container {
+    let config = answer.config.unwrap_or_default();
+    let mut labels = config.labels.unwrap_or_default();
+    let state = answer.state.unwrap_or_default();
+    let ports = answer
+        .network_settings
+        .and_then(|n| n.ports)
+        .unwrap_or_default();
+    let running = state.running.unwrap_or(false);
+    Container {
+        id: answer.id.unwrap_or_default(),
+        generation: generation(&labels),
+        instance: labels.remove(LABEL_INSTANCE).unwrap_or_default(),
+        image_id: answer.image.unwrap_or_default(),
+        state: container_state(running, state.status),
+        started_at: time(state.started_at.as_deref()),
+        finished_at: time(state.finished_at.as_deref()),
+        exit_code: state.exit_code.filter(|_| !running),
+        host_port: running.then(|| host_port(ports)).flatten(),
+        stop_signal: config.stop_signal.unwrap_or_else(|| "SIGTERM".into()),
+        created_at: time(answer.created.as_deref()).unwrap_or(Timestamp::UNIX_EPOCH),
+    }
+}
+
+fn generation(labels: &HashMap<String, String>) -> u64 {
+    let label = labels.get(LABEL_GENERATION);
+    label.and_then(|text| text.parse().ok()).unwrap_or(0)
+}
+
+fn container_state(running: bool, status: Option<ContainerStateStatusEnum>) -> ContainerState {
+    match status {
+        _ if running => ContainerState::Running,
+        Some(ContainerStateStatusEnum::CREATED) => ContainerState::Created,
+        Some(ContainerStateStatusEnum::REMOVING | ContainerStateStatusEnum::DEAD) => {
+            ContainerState::Removing
+        }
+        _ => ContainerState::Exited,
+    }
+}
+
+/// The app's port is the only one that is ever published.
+fn host_port(ports: HashMap<String, Option<Vec<PortBinding>>>) -> Option<u16> {
+    ports
+        .into_values()
+        .flatten()
+        .flatten()
+        .find_map(|binding| binding.host_port?.parse().ok())
+}
