@@ -146,10 +146,10 @@ impl Disk {
         let root = self.look.engine.root().await?;
         let data = self.settings.data_dir.clone();
         let ask = move || {
-            let engine = root.as_deref().and_then(filesystem::of);
+            let engine = root.as_deref().and_then(|root| filesystem::of(root).ok());
             Space {
                 engine,
-                data: filesystem::of(&data),
+                data: filesystem::of(&data).ok(),
                 logs_bytes: root.as_deref().and_then(filesystem::logs_bytes),
                 root: root.filter(|_| engine.is_some()),
             }

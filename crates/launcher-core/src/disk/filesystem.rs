@@ -1,17 +1,20 @@
 //! How full a file system is, and what logs take.
 
-use std::path::Path;
+use std::{io, path::Path};
 
 use super::document::Filesystem;
 
 /// Containers whose logs are counted.
 const MOST_CONTAINERS: usize = 10_000;
 
-/// The file system that a directory is on; `None` if there is no such directory here. Blocks.
-pub(super) fn of(directory: &Path) -> Option<Filesystem> {
-    let found = rustix::fs::statvfs(directory).ok()?;
+/// The file system that a directory is on. Blocks.
+///
+/// # Errors
+/// When there is no such directory here, or it cannot be looked at.
+pub(crate) fn of(directory: &Path) -> io::Result<Filesystem> {
+    let found = rustix::fs::statvfs(directory)?;
     let bytes = |blocks: u64| blocks.saturating_mul(found.f_frsize);
-    Some(Filesystem {
+    Ok(Filesystem {
         total_bytes: bytes(found.f_blocks),
         used_bytes: bytes(found.f_blocks.saturating_sub(found.f_bfree)),
         free_bytes: bytes(found.f_bavail),
@@ -100,6 +103,7 @@ mod tests {
         assert_eq!(logs_bytes(root.path()), Some(5));
         assert_eq!(logs_bytes(&root.path().join("nowhere")), None);
         assert!(of(root.path()).unwrap().total_bytes > 0);
-        assert_eq!(of(&root.path().join("nowhere")), None);
+        let nowhere = of(&root.path().join("nowhere")).unwrap_err();
+        assert_eq!(nowhere.kind(), io::ErrorKind::NotFound);
     }
 }

@@ -6,7 +6,7 @@
 mod collect;
 mod document;
 mod figures;
-mod filesystem;
+pub(crate) mod filesystem;
 mod forest;
 pub mod kept;
 mod ledger;

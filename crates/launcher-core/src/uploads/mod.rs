@@ -36,6 +36,7 @@ pub use take::TakenUpload;
 
 use crate::{
     digest::{SecretHash, Sha256Digest, recognise},
+    disk::filesystem,
     ids::random_id,
     store::Store,
 };
@@ -359,7 +360,7 @@ fn make_file(path: &Path) -> std::io::Result<()> {
 }
 
 fn free_space(directory: &Path) -> Result<u64, UploadError> {
-    let found = rustix::fs::statvfs(directory).map_err(std::io::Error::from);
+    let found = filesystem::of(directory);
     let found = found.map_err(|error| UploadError::disk("the disk cannot be looked at", &error))?;
-    Ok(found.f_bavail.saturating_mul(found.f_frsize))
+    Ok(found.free_bytes)
 }
