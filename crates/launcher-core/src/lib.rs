@@ -31,6 +31,7 @@ pub mod routing;
 pub mod source;
 pub mod store;
 mod supervision;
+pub mod traffic;
 pub mod uploads;
 
 pub use app_instance::{AppInstance, InstanceView, Observed, Run, Status, Wanted};
@@ -49,3 +50,4 @@ pub use launcher::{Health, LaunchOptions, Launcher, Parts, Settings};
 pub use observer::{Change, Observer};
 pub use reconciler::plan;
 pub use registries::{NewRegistry, Registry, RegistryHost, Secret};
+pub use traffic::{OpenConnections, Traffic};

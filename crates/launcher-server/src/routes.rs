@@ -3,8 +3,8 @@
 use std::{collections::HashMap, sync::Mutex};
 
 use launcher_core::{
-    InstanceView,
-    routing::{self, Route, Target},
+    InstanceView, Status,
+    routing::{self, Backend, Route, Target},
 };
 use launcher_proxy::{RouteTable, RouteWriter, Upstream};
 
@@ -58,9 +58,12 @@ fn table<'a>(routes: impl Iterator<Item = &'a Route>) -> RouteTable {
 
 fn proxy_route(target: &Target) -> launcher_proxy::Route {
     match target {
-        Target::Backend { host, port } => {
-            launcher_proxy::Route::to(Upstream::new(host.as_str(), *port))
-        }
+        Target::Backends { serving, .. } => match &serving[..] {
+            [Backend { host, port }, ..] => {
+                launcher_proxy::Route::to(Upstream::new(host.as_str(), *port))
+            }
+            [] => launcher_proxy::Route::unavailable(Status::Creating.as_str()),
+        },
         Target::Unavailable(status) => launcher_proxy::Route::unavailable(status.as_str()),
     }
 }

@@ -17,14 +17,23 @@ pub struct Route {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Target {
     /// An app that runs.
-    Backend {
-        /// Name or address.
-        host: String,
-        /// TCP port.
-        port: u16,
+    Backends {
+        /// Who gets requests: at least one.
+        serving: Vec<Backend>,
+        /// Who gets no more of them, and is left time to answer those it has.
+        draining: Vec<Backend>,
     },
     /// An app that does not run; the word says why.
     Unavailable(Status),
+}
+
+/// One server of an app.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct Backend {
+    /// Name or address.
+    pub host: String,
+    /// TCP port.
+    pub port: u16,
 }
 
 /// The routes of one instance. One that is being removed has none.
@@ -43,9 +52,12 @@ pub fn routes(view: &InstanceView) -> Vec<Route> {
 
 fn target(view: &InstanceView) -> Target {
     match (view.observed.status, view.observed.port) {
-        (Status::Running, Some(port)) => Target::Backend {
-            host: view.host.clone(),
-            port,
+        (Status::Running, Some(port)) => Target::Backends {
+            serving: vec![Backend {
+                host: view.host.clone(),
+                port,
+            }],
+            draining: Vec::new(),
         },
         (Status::Running, None) => Target::Unavailable(Status::Creating),
         (status, _) => Target::Unavailable(status),

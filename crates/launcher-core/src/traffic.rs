@@ -1,0 +1,19 @@
+//! How much goes on between visitors and an app: whoever routes them knows.
+
+/// Tells how much is open. [`Backend`](crate::routing::Backend)s that get no more requests are told
+/// of, too, as long as something is open there.
+pub trait Traffic: Send + Sync + 'static {
+    /// What is open now at the server with this address, as a [`Target`](crate::routing::Target) names it.
+    ///
+    /// Once an [`Observer`](crate::Observer) has been told that a backend serves no more, zero stays zero.
+    fn open(&self, host: &str, port: u16) -> OpenConnections;
+}
+
+/// What visitors have open at one server.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct OpenConnections {
+    /// Requests whose answer has not ended.
+    pub requests: usize,
+    /// WebSockets, and whatever else a connection was upgraded to.
+    pub websockets: usize,
+}
