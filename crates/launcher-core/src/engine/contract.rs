@@ -3,13 +3,14 @@
 use std::{collections::BTreeMap, net::Ipv4Addr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use futures_util::{StreamExt, stream, stream::BoxStream};
-use jiff::Timestamp;
+use futures_util::{StreamExt, TryStreamExt, stream, stream::BoxStream};
+use jiff::{SignedDuration, Timestamp};
 
 use super::{
     BuildLimits, BuildOutput, BuildSpec, Container, ContainerSpec, ContainerState, DockerEngine,
     Engine, EngineError, Event, ImageUser, LABEL_GENERATION, LABEL_INSTANCE, LABEL_OWNER,
-    ListedImage, Transfer, TransferNews, container_name, fake::FakeEngine,
+    ListedImage, LogPiece, LogQuery, LogStream, Transfer, TransferNews, container_name,
+    fake::FakeEngine,
 };
 use crate::{Environment, ids::random_id};
 
@@ -44,7 +45,9 @@ async fn engine_contract(engine: &dyn Engine) {
     is_started(engine, &owner, &id).await;
     tells_of_events(&mut events).await;
     belongs_to_its_owner(engine, &owner).await;
+    let log = followed(engine, &owner, &id).await;
     is_ended(engine, &owner, &id).await;
+    keeps_its_log(engine, &id, log).await;
     is_removed(engine, &owner, &id).await;
     tells_of_its_disk(engine, &image).await;
     removes_an_image(engine, &image).await;
@@ -88,7 +91,8 @@ pub(super) fn context(name: &str) -> Bytes {
     add(
         "Dockerfile",
         0o644,
-        b"FROM scratch\nCOPY busybox name /\nCMD [\"/busybox\", \"sleep\", \"600\"]\n",
+        b"FROM scratch\nCOPY busybox name /\nCMD [\"/busybox\", \"sh\", \"-c\", \
+          \"/busybox echo said; /busybox echo sighed >&2; exec /busybox sleep 600\"]\n",
     );
     tar.into_inner().unwrap().into()
 }
@@ -238,6 +242,77 @@ async fn belongs_to_its_owner(engine: &dyn Engine, owner: &str) {
     assert_eq!(engine.containers("other", None).await.unwrap(), []);
 }
 
+/// What it wrote after its start, and a stream that goes on.
+async fn followed(engine: &dyn Engine, owner: &str, id: &str) -> Log {
+    let query = LogQuery {
+        follow: true,
+        ..LogQuery::default()
+    };
+    let mut log = engine.logs(id, &query).await.unwrap();
+    let mut pieces = Vec::new();
+    while pieces.len() < 2 {
+        let piece = tokio::time::timeout(PATIENCE, log.next()).await.unwrap();
+        pieces.push(piece.unwrap().unwrap());
+    }
+    let started_at = only(engine, owner).await.started_at.unwrap();
+    // Docker notes the start when the program may have written already.
+    let about = started_at - SignedDuration::from_secs(5);
+    assert!(pieces.iter().all(|piece| piece.at > about), "{pieces:?}");
+    pieces.sort_by_key(|piece| piece.stream);
+    assert_eq!(
+        texts(&pieces),
+        [
+            (LogStream::Stdout, "said\n".into()),
+            (LogStream::Stderr, "sighed\n".into())
+        ]
+    );
+    log
+}
+
+type Log = BoxStream<'static, Result<LogPiece, EngineError>>;
+
+fn texts(pieces: &[LogPiece]) -> Vec<(LogStream, String)> {
+    let text = |piece: &LogPiece| String::from_utf8_lossy(&piece.bytes).into_owned();
+    pieces
+        .iter()
+        .map(|piece| (piece.stream, text(piece)))
+        .collect()
+}
+
+/// A log that was followed ends with the program; what was written can still be read.
+async fn keeps_its_log(engine: &dyn Engine, id: &str, mut followed: Log) {
+    let end = tokio::time::timeout(PATIENCE, followed.next()).await;
+    assert_eq!(end.unwrap(), None);
+
+    let read = async |query: LogQuery| -> Vec<LogPiece> {
+        let log = engine.logs(id, &query).await.unwrap();
+        log.try_collect().await.unwrap()
+    };
+    let all = read(LogQuery::default()).await;
+    assert_eq!(all.len(), 2, "{all:?}");
+    let last = LogQuery {
+        tail: Some(1),
+        ..LogQuery::default()
+    };
+    assert_eq!(read(last).await, all[1..]);
+    let errors = LogQuery {
+        stdout: false,
+        follow: true,
+        ..LogQuery::default()
+    };
+    assert_eq!(
+        texts(&read(errors).await),
+        [(LogStream::Stderr, "sighed\n".into())]
+    );
+    let since = |at| LogQuery {
+        since: Some(at),
+        ..LogQuery::default()
+    };
+    assert_eq!(read(since(all[1].at)).await, all[1..], "to the nanosecond");
+    let after = all[1].at + SignedDuration::from_nanos(1);
+    assert_eq!(read(since(after)).await, []);
+}
+
 async fn is_ended(engine: &dyn Engine, owner: &str, id: &str) {
     engine.signal(id, "SIGKILL").await.unwrap();
     let container = tokio::time::timeout(PATIENCE, ended(engine, owner))
@@ -282,6 +357,8 @@ async fn misses_what_is_not_there(engine: &dyn Engine) {
         engine.inspect("nothing").await,
         Err(EngineError::NotFound(_))
     ));
+    let log = engine.logs("nothing", &LogQuery::default()).await;
+    assert!(matches!(log.err(), Some(EngineError::NotFound(_))));
     assert!(matches!(
         engine.start("nothing").await,
         Err(EngineError::NotFound(_))

@@ -23,9 +23,10 @@ use tokio::sync::OnceCell;
 
 use super::{
     BuildFailure, BuildSpec, Container, ContainerSpec, Engine, EngineDisk, EngineError,
-    EngineImage, Event, ImageLayer, LABEL_INSTANCE, LABEL_OWNER, LeftLayers, ListedImage,
-    RegistryLogin, Resources, Transfer, docker_build, docker_containers, docker_disk,
-    docker_events, docker_images, docker_inspect, docker_login, docker_remains, docker_transfer,
+    EngineImage, Event, ImageLayer, LABEL_INSTANCE, LABEL_OWNER, LeftLayers, ListedImage, LogPiece,
+    LogQuery, RegistryLogin, Resources, Transfer, docker_build, docker_containers, docker_disk,
+    docker_events, docker_images, docker_inspect, docker_login, docker_logs, docker_remains,
+    docker_transfer,
 };
 
 /// Where Docker listens by default.
@@ -214,6 +215,18 @@ impl Engine for DockerEngine {
             Err(EngineError::Conflict(text)) if text.contains("already in progress") => Ok(()),
             other => other,
         }
+    }
+
+    async fn logs(
+        &self,
+        container: &str,
+        query: &LogQuery,
+    ) -> Result<BoxStream<'static, Result<LogPiece, EngineError>>, EngineError> {
+        let question = async {
+            let version = self.api_version().await?;
+            docker_logs::logs(&self.host, &version, container, query).await
+        };
+        bounded(QUESTION, "answer", question).await
     }
 
     async fn events(&self, owner: &str) -> Result<BoxStream<'static, Event>, EngineError> {

@@ -16,7 +16,7 @@ use tokio::{
     net::{TcpStream, UnixStream},
 };
 use tokio_util::{
-    codec::{FramedRead, LinesCodec, LinesCodecError},
+    codec::{Decoder, FramedRead, LinesCodec, LinesCodecError},
     io::StreamReader,
     task::AbortOnDropHandle,
 };
@@ -95,20 +95,43 @@ impl Response {
         }
     }
 
+    /// Itself, unless the engine refuses.
+    pub(super) async fn success(self) -> Result<Self, EngineError> {
+        if self.status.is_success() {
+            return Ok(self);
+        }
+        let status = self.status;
+        let refused = move |_| EngineError::Failed(format!("the Docker engine answered {status}"));
+        Err(self.document().await.map_or_else(|error| error, refused))
+    }
+
     /// Its lines, as they come.
     pub(super) fn lines(self) -> impl Stream<Item = Result<String, EngineError>> {
+        let codec = LinesCodec::new_with_max_length(MAX_LINE);
+        self.decoded(codec).map_err(|error| match error {
+            LinesCodecError::MaxLineLengthExceeded => {
+                EngineError::Failed("the Docker engine sent an endless line".into())
+            }
+            LinesCodecError::Io(error) => unreachable(error),
+        })
+    }
+
+    /// What a decoder makes of it, as it comes.
+    pub(super) fn decoded<D: Decoder>(
+        self,
+        decoder: D,
+    ) -> impl Stream<Item = Result<D::Item, D::Error>> {
         let connection = self.connection;
         let pieces = self.body.into_data_stream().map_err(std::io::Error::other);
-        let codec = LinesCodec::new_with_max_length(MAX_LINE);
-        FramedRead::new(StreamReader::new(pieces), codec).map(move |line| {
+        FramedRead::new(StreamReader::new(pieces), decoder).inspect(move |_| {
             let _open = &connection;
-            line.map_err(|error| match error {
-                LinesCodecError::MaxLineLengthExceeded => {
-                    EngineError::Failed("the Docker engine sent an endless line".into())
-                }
-                LinesCodecError::Io(error) => unreachable(error),
-            })
         })
+    }
+}
+
+impl From<std::io::Error> for EngineError {
+    fn from(error: std::io::Error) -> Self {
+        unreachable(error)
     }
 }
 

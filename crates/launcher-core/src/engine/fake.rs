@@ -8,17 +8,21 @@ use std::{
 };
 
 use async_trait::async_trait;
-use futures_util::{StreamExt, stream::BoxStream};
+use bytes::Bytes;
+use futures_util::{
+    StreamExt,
+    stream::{self, BoxStream},
+};
 use jiff::Timestamp;
 use parking_lot::Mutex;
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     BuildFailure, BuildSpec, Container, ContainerSpec, ContainerState, Engine, EngineDisk,
     EngineError, EngineImage, Event, ImageLayer, ImageUser, LABEL_GENERATION, LABEL_INSTANCE,
-    LABEL_OWNER, LayerState, LeftLayers, ListedImage, RegistryLogin, Resources, Transfer,
-    TransferNews, TransferOutput,
+    LABEL_OWNER, LayerState, LeftLayers, ListedImage, LogPiece, LogQuery, LogStream, RegistryLogin,
+    Resources, Transfer, TransferNews, TransferOutput,
 };
 use crate::ids::random_id;
 
@@ -38,6 +42,8 @@ pub(crate) fn pullable_by_digest() -> String {
 pub(crate) struct FakeEngine {
     state: Arc<Mutex<State>>,
     events: broadcast::Sender<(String, Event)>,
+    /// Changes when a program writes something, or a container changes.
+    stirred: watch::Sender<u64>,
 }
 
 struct State {
@@ -79,9 +85,18 @@ impl State {
 
 struct Made {
     container: Container,
+    log: Vec<LogPiece>,
     image: String,
     owner: String,
     name: String,
+}
+
+impl Made {
+    fn write(&mut self, stream: LogStream, text: &[u8]) {
+        let bytes = Bytes::copy_from_slice(text);
+        let at = Timestamp::now();
+        self.log.push(LogPiece { stream, at, bytes });
+    }
 }
 
 impl Default for FakeEngine {
@@ -104,6 +119,7 @@ impl Default for FakeEngine {
         Self {
             state: Arc::new(Mutex::new(state)),
             events: broadcast::Sender::new(1024),
+            stirred: watch::Sender::new(0),
         }
     }
 }
@@ -192,6 +208,20 @@ impl FakeEngine {
             .collect()
     }
 
+    /// A container's program writes something, which may be a piece of a line.
+    pub(crate) fn write(&self, id: &str, stream: LogStream, text: impl AsRef<[u8]>) {
+        let mut state = self.state.lock();
+        if let Some(made) = state.containers.get_mut(id) {
+            made.write(stream, text.as_ref());
+        }
+        drop(state);
+        self.stir();
+    }
+
+    fn stir(&self) {
+        self.stirred.send_modify(|number| *number += 1);
+    }
+
     /// Ends a container's program from outside, as a crash does.
     pub(crate) fn crash(&self, id: &str) {
         self.change(id, end);
@@ -227,6 +257,7 @@ impl FakeEngine {
         };
         change(&mut made.container);
         self.tell(made);
+        self.stir();
         true
     }
 
@@ -245,6 +276,24 @@ impl FakeEngine {
         }
         layer("b", moving(100), "Moving");
         layer("b", LayerState::Done, "Done");
+    }
+
+    /// What was written of what is asked for, after so many pieces, and whether that is all.
+    fn log(
+        &self,
+        container: &str,
+        query: &LogQuery,
+        after: usize,
+    ) -> Option<(Vec<LogPiece>, bool)> {
+        let state = self.state.lock();
+        let made = state.containers.get(container)?;
+        let wanted = made.log.iter().filter(|piece| match piece.stream {
+            LogStream::Stdout => query.stdout,
+            LogStream::Stderr => query.stderr,
+        });
+        let recent = wanted.filter(|piece| query.since.is_none_or(|since| piece.at >= since));
+        let is_over = made.container.state != ContainerState::Running;
+        Some((recent.skip(after).cloned().collect(), is_over))
     }
 
     fn tell_image(&self) {
@@ -314,6 +363,7 @@ impl Engine for FakeEngine {
         }
         let made = Made {
             container: created(spec, &image),
+            log: Vec::new(),
             image,
             owner: spec.labels.get(LABEL_OWNER).cloned().unwrap_or_default(),
             name: spec.name.clone(),
@@ -331,7 +381,15 @@ impl Engine for FakeEngine {
             state.next_port += 1;
             state.next_port
         };
-        let started = self.change(container, |container| start(container, port));
+        let mut was_running = false;
+        let started = self.change(container, |container| {
+            was_running = container.state == ContainerState::Running;
+            start(container, port);
+        });
+        if !was_running {
+            self.write(container, LogStream::Stdout, "said\n");
+            self.write(container, LogStream::Stderr, "sighed\n");
+        }
         if self.state.lock().feeble {
             self.change(container, end);
         }
@@ -356,6 +414,42 @@ impl Engine for FakeEngine {
         self.call("remove", container)?;
         self.vanish(container, false);
         Ok(())
+    }
+
+    async fn logs(
+        &self,
+        container: &str,
+        query: &LogQuery,
+    ) -> Result<BoxStream<'static, Result<LogPiece, EngineError>>, EngineError> {
+        self.call("logs", container)?;
+        let none = || EngineError::NotFound(format!("No such container: {container}"));
+        let (there, is_over) = self.log(container, query, 0).ok_or_else(none)?;
+        let tail = query.tail.map_or(there.len(), |tail| tail as usize);
+        let skipped = there.len().saturating_sub(tail);
+        let first = stream::iter(there[skipped..].to_vec());
+        if is_over || !query.follow {
+            return Ok(first.map(Ok).boxed());
+        }
+        let (engine, container, query) = (self.clone(), container.to_owned(), query.clone());
+        let state = (there.len(), self.stirred.subscribe());
+        let later = stream::unfold(state, move |(mut seen, mut stirred)| {
+            let (engine, container, query) = (engine.clone(), container.clone(), query.clone());
+            async move {
+                loop {
+                    stirred.borrow_and_update();
+                    let (new, is_over) = engine.log(&container, &query, seen)?;
+                    if !new.is_empty() {
+                        seen += new.len();
+                        return Some((stream::iter(new), (seen, stirred)));
+                    }
+                    if is_over {
+                        return None;
+                    }
+                    stirred.changed().await.ok()?;
+                }
+            }
+        });
+        Ok(first.chain(later.flatten()).map(Ok).boxed())
     }
 
     async fn events(&self, owner: &str) -> Result<BoxStream<'static, Event>, EngineError> {

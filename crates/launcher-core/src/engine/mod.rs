@@ -13,11 +13,13 @@ mod docker_events;
 mod docker_images;
 mod docker_inspect;
 mod docker_login;
+mod docker_logs;
 mod docker_remains;
 mod docker_request;
 mod docker_transfer;
 #[cfg(test)]
 pub(crate) mod fake;
+mod logs;
 mod transfer;
 #[cfg(test)]
 mod transfer_contract;
@@ -33,6 +35,7 @@ use thiserror::Error;
 use crate::{Environment, app_instance::Run};
 
 pub use docker::DockerEngine;
+pub use logs::{LogPiece, LogQuery, LogStream};
 pub use transfer::{LayerState, RegistryLogin, Transfer, TransferNews, TransferOutput};
 
 /// The library that talks to the engine, as it is called in the log. At `debug` it writes down what
@@ -95,6 +98,15 @@ pub trait Engine: Send + Sync + 'static {
     /// Removes a container, killing it if it runs, with its anonymous volumes. One that is gone
     /// already is left alone.
     async fn remove(&self, container: &str) -> Result<(), EngineError>;
+
+    /// What a container's program has written, oldest first. Reads no faster than it is polled; ends
+    /// with the program if it is to follow it, else with what there is.
+    /// [`EngineError::NotFound`] if there is no such container.
+    async fn logs(
+        &self,
+        container: &str,
+        query: &LogQuery,
+    ) -> Result<BoxStream<'static, Result<LogPiece, EngineError>>, EngineError>;
 
     /// What happens to containers of this owner and to images, from now on. Ends when the
     /// connection is lost.
