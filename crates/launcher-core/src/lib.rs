@@ -16,6 +16,7 @@ pub mod disk;
 pub mod engine;
 pub mod environment;
 pub mod error;
+pub mod health;
 pub mod hooks;
 pub mod hostname;
 pub mod ids;
