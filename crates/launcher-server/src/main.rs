@@ -9,6 +9,8 @@ mod http;
 mod log;
 mod observer;
 mod origin;
+#[cfg_attr(not(test), allow(dead_code, reason = "nothing is asked yet"))]
+mod probe;
 mod routes;
 mod upload_token;
 mod uploads;

@@ -4,6 +4,8 @@ mod arguments;
 mod builds;
 mod disk;
 mod errors;
+#[cfg_attr(not(test), allow(dead_code, reason = "nobody sets it yet"))]
+mod health;
 mod hooks;
 mod images;
 mod launch_options;
