@@ -8,7 +8,7 @@ use url::Url;
 
 use crate::{
     ImageName,
-    engine::{BuildLimits, Resources},
+    engine::{BuildLimits, Machine},
     source::{self, SourceMapSupport},
     uploads::TakenUpload,
 };
@@ -213,7 +213,7 @@ impl Default for BuildSettings {
 impl BuildSettings {
     /// What a build may use on an engine that has this.
     #[must_use]
-    pub fn limits(&self, engine: Resources) -> BuildLimits {
+    pub fn limits(&self, engine: Machine) -> BuildLimits {
         let half = (engine.memory_bytes / 2).max(MIN_MEMORY);
         let all_but_one = engine.cpus.saturating_sub(1).max(1);
         BuildLimits {
@@ -269,7 +269,11 @@ mod tests {
     #[test]
     fn builds_leave_memory_and_a_processor_to_the_apps() {
         let limits = |memory_bytes, cpus| {
-            let limits = BuildSettings::default().limits(Resources { memory_bytes, cpus });
+            let limits = BuildSettings::default().limits(Machine {
+                memory_bytes,
+                cpus,
+                time: Timestamp::UNIX_EPOCH,
+            });
             (limits.memory_bytes, limits.cpus)
         };
         assert_eq!(limits(8 << 30, 4), (4 << 30, 3.0));

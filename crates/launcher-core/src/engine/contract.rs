@@ -30,11 +30,8 @@ async fn docker_keeps_the_contract() {
 /// One image and one container through their whole lives, under an owner that nobody else has.
 async fn engine_contract(engine: &dyn Engine) {
     assert!(!engine.version().await.unwrap().is_empty());
-    let resources = engine.resources().await.unwrap();
-    assert!(
-        resources.memory_bytes > 0 && resources.cpus > 0,
-        "{resources:?}"
-    );
+    let machine = engine.machine().await.unwrap();
+    assert!(machine.memory_bytes > 0 && machine.cpus > 0, "{machine:?}");
     let image = build_image(engine).await;
     let owner = random_id();
     let mut events = engine.events(&owner).await.unwrap();
@@ -67,6 +64,7 @@ async fn build_image(engine: &dyn Engine) -> String {
             cpus: 0.5,
             time: PATIENCE,
         },
+        began: engine.machine().await.unwrap().time,
         output: Arc::new(|_: BuildOutput<'_>| {}),
     };
     engine.build(build).await.unwrap();

@@ -24,7 +24,7 @@ use tokio::sync::OnceCell;
 use super::{
     BuildFailure, BuildSpec, Container, ContainerSpec, Engine, EngineDisk, EngineError,
     EngineImage, Event, ImageLayer, LABEL_INSTANCE, LABEL_OWNER, LeftLayers, ListedImage, LogPiece,
-    LogQuery, RegistryLogin, Resources, Transfer, docker_build, docker_containers, docker_disk,
+    LogQuery, Machine, RegistryLogin, Transfer, docker_build, docker_containers, docker_disk,
     docker_events, docker_images, docker_inspect, docker_login, docker_logs, docker_remains,
     docker_transfer,
 };
@@ -113,13 +113,6 @@ impl Engine for DockerEngine {
             .await?
             .version
             .unwrap_or_default())
-    }
-
-    async fn time(&self) -> Result<Timestamp, EngineError> {
-        let question = async { Ok(self.docker().await?.info().await?) };
-        let info = bounded(QUESTION, "answer", question).await?;
-        let none = || EngineError::Failed("the Docker engine does not tell the time".into());
-        time(info.system_time.as_deref()).ok_or_else(none)
     }
 
     async fn containers(
@@ -235,7 +228,7 @@ impl Engine for DockerEngine {
         self.version().await?;
         // The request is sent when the stream is first polled; asking for the recent past as well
         // closes the gap. An event that is told twice does no harm.
-        let since = self.time().await?.as_second() - RECENT.as_secs() as i64;
+        let since = self.machine().await?.time.as_second() - RECENT.as_secs() as i64;
         let filters = HashMap::from([("type", vec!["container", "image"])]);
         let options = EventsOptionsBuilder::default()
             .since(&since.to_string())
@@ -311,20 +304,21 @@ impl Engine for DockerEngine {
         bounded(LOGIN, "log in to the registry", check).await
     }
 
-    async fn resources(&self) -> Result<Resources, EngineError> {
+    async fn machine(&self) -> Result<Machine, EngineError> {
         let question = async { Ok(self.docker().await?.info().await?) };
         let info = bounded(QUESTION, "answer", question).await?;
         let count = |n: Option<i64>| n.and_then(|n| u64::try_from(n).ok()).unwrap_or(0);
-        Ok(Resources {
+        let none = || EngineError::Failed("the Docker engine does not tell the time".into());
+        Ok(Machine {
             memory_bytes: count(info.mem_total),
             cpus: u32::try_from(count(info.ncpu)).unwrap_or(u32::MAX),
+            time: time(info.system_time.as_deref()).ok_or_else(none)?,
         })
     }
 
     async fn build(&self, build: BuildSpec) -> Result<String, BuildFailure> {
-        let began = self.time().await?;
         let docker = bounded(QUESTION, "answer", self.docker()).await?;
-        docker_build::build(docker, build, began).await
+        docker_build::build(docker, build).await
     }
 
     async fn remove_layers(&self, left: &LeftLayers) {

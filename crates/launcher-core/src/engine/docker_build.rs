@@ -33,11 +33,7 @@ const CPU_SHARES: i32 = 128;
 const CPU_PERIOD: i32 = 100_000;
 
 /// Builds and names an image. See [`super::Engine::build`].
-pub(super) async fn build(
-    docker: &Docker,
-    build: BuildSpec,
-    began: Timestamp,
-) -> Result<String, BuildFailure> {
+pub(super) async fn build(docker: &Docker, build: BuildSpec) -> Result<String, BuildFailure> {
     // `bollard`'s own deadline covers the time until the engine begins to answer.
     let limits = build.limits;
     let asking = with_memory(docker.clone(), limits.memory_bytes).with_timeout(limits.time);
@@ -47,7 +43,7 @@ pub(super) async fn build(
     let stream = asking.build_image(options, credentials, context);
     let mut watch = Watch {
         output: &*build.output,
-        events: memory_events(docker, began),
+        events: memory_events(docker, build.began),
         container: None,
         ran_out: VecDeque::new(),
         gone: VecDeque::new(),

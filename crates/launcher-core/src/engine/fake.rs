@@ -21,8 +21,8 @@ use tokio_util::sync::CancellationToken;
 use super::{
     BuildFailure, BuildSpec, Container, ContainerSpec, ContainerState, Engine, EngineDisk,
     EngineError, EngineImage, Event, ImageLayer, ImageUser, LABEL_GENERATION, LABEL_INSTANCE,
-    LABEL_OWNER, LayerState, LeftLayers, ListedImage, LogPiece, LogQuery, LogStream, RegistryLogin,
-    Resources, Transfer, TransferNews, TransferOutput,
+    LABEL_OWNER, LayerState, LeftLayers, ListedImage, LogPiece, LogQuery, LogStream, Machine,
+    RegistryLogin, Transfer, TransferNews, TransferOutput,
 };
 use crate::ids::random_id;
 
@@ -319,10 +319,6 @@ impl Engine for FakeEngine {
         self.call("version", "").map(|()| "fake".to_owned())
     }
 
-    async fn time(&self) -> Result<Timestamp, EngineError> {
-        Ok(Timestamp::now())
-    }
-
     async fn containers(
         &self,
         owner: &str,
@@ -589,10 +585,11 @@ impl Engine for FakeEngine {
         may_enter(Some(login), &format!("{PRIVATE}/image"))
     }
 
-    async fn resources(&self) -> Result<Resources, EngineError> {
-        Ok(Resources {
+    async fn machine(&self) -> Result<Machine, EngineError> {
+        Ok(Machine {
             memory_bytes: 8 << 30,
             cpus: 4,
+            time: Timestamp::now(),
         })
     }
 

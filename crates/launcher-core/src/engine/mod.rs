@@ -71,9 +71,6 @@ pub trait Engine: Send + Sync + 'static {
     /// Whether the engine answers, and which version it is.
     async fn version(&self) -> Result<String, EngineError>;
 
-    /// The engine's clock, by which all its times are.
-    async fn time(&self) -> Result<Timestamp, EngineError>;
-
     /// Containers that carry this owner's label, in any state; of one instance if one is named.
     async fn containers(
         &self,
@@ -153,8 +150,8 @@ pub trait Engine: Send + Sync + 'static {
     /// Whether a registry takes these credentials; if not, the engine's own words.
     async fn check_login(&self, login: &RegistryLogin) -> Result<(), EngineError>;
 
-    /// Memory and processors of the machine that it runs on.
-    async fn resources(&self) -> Result<Resources, EngineError>;
+    /// The machine that it runs on, as it is now.
+    async fn machine(&self) -> Result<Machine, EngineError>;
 
     /// Builds an image, gives it its name only when the build has succeeded, and returns its id. A failed build
     /// leaves no containers; what else it leaves, and what a dropped one does, is for
@@ -349,6 +346,8 @@ pub struct BuildSpec {
     pub labels: BTreeMap<String, String>,
     /// What it may use.
     pub limits: BuildLimits,
+    /// A moment before it by the engine's clock: what happened earlier is not told.
+    pub began: Timestamp,
     /// Called with every piece of output.
     pub output: Arc<dyn Fn(BuildOutput<'_>) + Send + Sync>,
 }
@@ -366,11 +365,13 @@ pub struct BuildLimits {
 
 /// What the engine's machine has.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Resources {
+pub struct Machine {
     /// Memory, in bytes.
     pub memory_bytes: u64,
     /// Processors.
     pub cpus: u32,
+    /// Its clock when it was asked, by which all times of the engine are.
+    pub time: Timestamp,
 }
 
 /// What is known of the layers that a build left.

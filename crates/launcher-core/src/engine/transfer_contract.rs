@@ -119,11 +119,13 @@ async fn checks_logins(engine: &dyn Engine, right: &RegistryLogin) {
 }
 
 async fn is_pushed(engine: &dyn Engine, name: &str, right: &RegistryLogin) -> String {
+    let machine = engine.machine().await.unwrap();
     let build = BuildSpec {
         name: name.to_owned(),
         context: stream::iter([Ok(context(name))]).boxed(),
         labels: std::collections::BTreeMap::new(),
-        limits: crate::BuildSettings::default().limits(engine.resources().await.unwrap()),
+        limits: crate::BuildSettings::default().limits(machine),
+        began: machine.time,
         logins: vec![right.clone()],
         output: Arc::new(|_: BuildOutput<'_>| {}),
     };

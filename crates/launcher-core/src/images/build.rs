@@ -1,6 +1,6 @@
 //! Building images from archives.
 
-use std::{collections::BTreeMap, fs::File, future::Future, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, future::Future, sync::Arc, time::Duration};
 
 use futures_util::StreamExt;
 use tokio::{sync::mpsc, time::sleep};
@@ -17,12 +17,11 @@ use crate::{
     BuildKind, BuildOrder, BuildSource, BuildStatus, Error, Image, ImageName, ImageStatus,
     builds::{Outcome, Progress},
     engine::{
-        BuildFailure, BuildSpec, EngineError, LABEL_METEOR_RELEASE, LABEL_NODE_VERSION,
-        LABEL_OWNER, LABEL_SOURCE,
+        BuildFailure, BuildSpec, EngineError, EngineImage, LABEL_METEOR_RELEASE,
+        LABEL_NODE_VERSION, LABEL_OWNER, LABEL_SOURCE, Machine,
     },
     error::BuildError,
-    source,
-    source::{Kind, Prepared},
+    source::{Archive, Kind, Prepared, Reading},
 };
 
 /// Layers of one build that are remembered for its clean-up; a Dockerfile has at most 127 of them
@@ -174,14 +173,13 @@ impl Images {
         }
         // Whoever sees that the build failed may have the upload built again.
         drop(order);
-        let ending = match &built {
-            Ok(_) => Ending::Well,
-            Err(error) if error.cut_off() => Ending::CutOff,
-            Err(_) => Ending::Badly,
+        let settled = match &built {
+            Ok(image) => self.settle_as(name, Ending::Well, Some(image)).await,
+            Err(error) if error.cut_off() => self.settle(name, Ending::CutOff).await,
+            Err(_) => self.settle(name, Ending::Badly).await,
         };
-        let settled = self.settle(name, ending).await;
         let outcome = match &built {
-            Ok(image) => Outcome::Succeeded(Some(image.clone())),
+            Ok(image) => Outcome::Succeeded(Some(image.id.clone())),
             Err(BuildError::Cancelled) => Outcome::Cancelled,
             Err(error) => Outcome::Failed(error.sentence()),
         };
@@ -213,26 +211,21 @@ impl Images {
         })
     }
 
-    /// Returns the image's id.
     async fn try_build<'a>(
         &'a self,
         name: &ImageName,
         order: &BuildOrder,
         progress: &Arc<Progress>,
         turn: &mut Turn<'a>,
-    ) -> Result<String, BuildError> {
+    ) -> Result<EngineImage, BuildError> {
         let recorded = self.builds.record(progress).await;
         recorded.map_err(|error| BuildError::record(error.into()))?;
         let prepared = async {
-            let archive = self.archive_in_turn(&order.source, progress, turn).await?;
-            self.prepare(name, order, archive, progress).await
+            let reading = self.archive_in_turn(order, progress, turn).await?;
+            self.prepare(name, order, reading, progress).await
         };
-        let prepared = unless_cancelled(progress, prepared).await?;
-        let engine = async { Ok(self.engine.resources().await?) };
-        let limits = self
-            .settings
-            .builds
-            .limits(unless_cancelled(progress, engine).await?);
+        let (prepared, machine) = unless_cancelled(progress, prepared).await?;
+        let limits = self.settings.builds.limits(machine);
         progress.enter(BuildStatus::Building);
         let (log, output, made) = BuildOutputLog::new(Arc::clone(progress));
         let spec = BuildSpec {
@@ -241,6 +234,7 @@ impl Images {
             context: prepared.into_stream().boxed(),
             logins: self.registries.logins(),
             limits,
+            began: machine.time,
             output,
         };
         // What was made is recorded to its end, also when the build is cut off.
@@ -273,9 +267,13 @@ impl Images {
     }
 
     /// The engine names an image in a last step of its own, of which it does not tell in so many words.
-    async fn has_its_name(&self, name: &ImageName, built: String) -> Result<String, BuildError> {
+    async fn has_its_name(
+        &self,
+        name: &ImageName,
+        built: String,
+    ) -> Result<EngineImage, BuildError> {
         match self.engine.image(&name.with_tag()).await? {
-            Some(image) if image.id == built => Ok(built),
+            Some(image) if image.id == built => Ok(image),
             _ => Err(EngineError::Failed("the engine did not name the image".into()).into()),
         }
     }
@@ -295,85 +293,95 @@ impl Images {
         labels
     }
 
-    /// Waits for the build's turn and fetches its archive. The turn is lent to the next build while
-    /// that takes long.
+    /// Waits for the build's turn and fetches its archive, which is read as it comes. The turn is lent
+    /// to the next build while that takes long.
     async fn archive_in_turn<'a>(
         &'a self,
-        source: &BuildSource,
+        order: &BuildOrder,
         progress: &Arc<Progress>,
         turn: &mut Turn<'a>,
-    ) -> Result<File, BuildError> {
+    ) -> Result<Reading, BuildError> {
         *turn = self.line.turn(progress).await;
-        let mut archive = std::pin::pin!(self.archive(source, progress));
+        let mut archive = std::pin::pin!(self.archive(order, progress));
         tokio::select! {
-            archive = &mut archive => return archive,
+            reading = &mut archive => return reading,
             () = sleep(PATIENCE) => *turn = None,
         }
-        let archive = archive.await?;
+        let reading = archive.await?;
         *turn = self.line.turn(progress).await;
-        Ok(archive)
+        Ok(reading)
     }
 
     async fn prepare(
         &self,
         name: &ImageName,
         order: &BuildOrder,
-        archive: File,
+        reading: Reading,
         progress: &Arc<Progress>,
-    ) -> Result<Prepared, BuildError> {
+    ) -> Result<(Prepared, Machine), BuildError> {
         progress.enter(BuildStatus::Preparing);
-        let began = self.engine.time().await?;
-        let begin = self.table.change(name, |image| {
-            image.status = ImageStatus::Building;
-            image.source_url = Some(order.source.public());
-            image.build_began = Some(began);
-            image.layers.clear();
-            image.step_container = None;
-        });
-        begin.await.map_err(BuildError::record)?;
-        let mut options = self.settings.source.clone();
-        if let Some(wanted) = order.source_map_support {
-            options.source_map_support = wanted;
-        }
-        let prepared = source::prepare(archive, &options).await?;
+        let (prepared, machine) = tokio::join!(reading.prepared(), self.note_begun(name, order));
+        let (machine, prepared) = (machine?, prepared?);
         for note in prepared.notes() {
             progress.say_line(note);
         }
         self.ensure_base(prepared.kind(), progress).await?;
-        Ok(prepared)
+        Ok((prepared, machine))
     }
 
-    /// The archive, as a file that is gone when it is closed, or that something else keeps.
+    /// Enters that the image is being built, from now on by the engine's clock.
+    async fn note_begun(
+        &self,
+        name: &ImageName,
+        order: &BuildOrder,
+    ) -> Result<Machine, BuildError> {
+        let machine = self.engine.machine().await?;
+        let begin = self.table.change(name, |image| {
+            image.status = ImageStatus::Building;
+            image.source_url = Some(order.source.public());
+            image.build_began = Some(machine.time);
+            image.layers.clear();
+            image.step_container = None;
+        });
+        begin.await.map_err(BuildError::record)?;
+        Ok(machine)
+    }
+
+    /// Fetches the archive and begins to read it: a file that is gone when it is closed, or that
+    /// something else keeps.
     async fn archive(
         &self,
-        source: &BuildSource,
+        order: &BuildOrder,
         progress: &Arc<Progress>,
-    ) -> Result<File, BuildError> {
+    ) -> Result<Reading, BuildError> {
         let _slot = self.download_slots.acquire().await;
         progress.enter(BuildStatus::Downloading);
-        let settings = &self.settings;
-        match source {
+        match &order.source {
             BuildSource::Url(url) => {
+                let (archive, end) = Archive::arriving(&self.settings.temporary).await?;
+                let reading = self.read(archive, order);
                 let told = Arc::clone(progress);
-                let fetched = settings
-                    .fetcher
-                    .fetch(
-                        url.as_str(),
-                        &settings.temporary,
-                        move |received, expected| {
-                            told.received(received, expected);
-                        },
-                    )
-                    .await?;
-                Ok(fetched.file)
+                let received = move |received, expected| told.received(received, expected);
+                let fetcher = &self.settings.fetcher;
+                fetcher.fetch(url.as_str(), end, received).await?;
+                Ok(reading)
             }
             BuildSource::Upload(upload) => {
                 progress.received(upload.size(), Some(upload.size()));
-                upload
+                let file = upload
                     .file()
-                    .map_err(|error| BuildError::record(error.into()))
+                    .map_err(|error| BuildError::record(error.into()))?;
+                Ok(self.read(Archive::whole(file)?, order))
             }
         }
+    }
+
+    fn read(&self, archive: Archive, order: &BuildOrder) -> Reading {
+        let mut options = self.settings.source.clone();
+        if let Some(wanted) = order.source_map_support {
+            options.source_map_support = wanted;
+        }
+        Reading::begin(archive, options)
     }
 
     /// Pulls the image that a Meteor bundle is built on, if the engine does not have it: the engine

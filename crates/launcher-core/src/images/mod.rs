@@ -208,12 +208,25 @@ impl Images {
     /// build that failed, or was interrupted by the end of a launcher, is removed, and the record of
     /// an image that is not there.
     async fn settle(&self, name: &ImageName, ending: Ending) -> Result<(), Error> {
+        if self.table.get(name).is_none() {
+            return Ok(());
+        }
+        let found = self.engine.image(&name.with_tag()).await?;
+        self.settle_as(name, ending, found.as_ref()).await
+    }
+
+    /// As [`Self::settle`], when this is what the engine was found to have since.
+    async fn settle_as(
+        &self,
+        name: &ImageName,
+        ending: Ending,
+        found: Option<&EngineImage>,
+    ) -> Result<(), Error> {
         let Some(image) = self.table.get(name) else {
             return Ok(());
         };
-        let found = self.engine.image(&name.with_tag()).await?;
         if let Some(began) = image.build_began {
-            if let Some(made) = found.as_ref().filter(|found| self.has_made(found, began)) {
+            if let Some(made) = found.filter(|found| self.has_made(found, began)) {
                 let noted = self.ledger.built(name, made, began, &image.layers).await;
                 told(noted, "that an image was built could not be recorded");
                 let ready = |image: &mut _| become_ready(image, made.into());
@@ -232,7 +245,7 @@ impl Images {
         }
         match found {
             Some(found) => {
-                let ready = |image: &mut _| become_ready(image, (&found).into());
+                let ready = |image: &mut _| become_ready(image, found.into());
                 self.table.change(name, ready).await.map(drop)
             }
             None => self.table.remove_unchanged(&image).await,

@@ -1,13 +1,13 @@
 //! Opens archives, reads them once to the very end, and tells what they are.
 
 use std::collections::HashMap;
-use std::fs::File;
-use std::io::{self, BufReader, Cursor, Read, Seek};
+use std::io::{self, BufReader, Cursor, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use flate2::read::MultiGzDecoder;
 
+use super::arriving::Archive;
 use super::bundle::{self, Bundle};
 use super::error::{SourceError, shown};
 use super::format;
@@ -51,6 +51,7 @@ pub enum Kind {
 }
 
 /// The result of the validating pass.
+#[derive(Debug)]
 pub(super) enum Found {
     Dockerfile { repeats: HashMap<String, u64> },
     MeteorBundle(Box<Bundle>),
@@ -84,33 +85,24 @@ pub(super) type Unpacked = TarReader<Metered<Box<dyn Read + Send>>>;
 ///
 /// Says in words what the archive is instead, where it is damaged, or which entry is refused.
 pub(super) fn inspect(
-    file: &File,
+    archive: &Archive,
     limits: &Limits,
     architecture: &str,
     cancelled: Arc<AtomicBool>,
 ) -> Result<Found, SourceError> {
-    let mut reader = open(file, limits, cancelled)?;
+    let mut reader = open(archive, limits, cancelled)?;
     let scan = Scan::read(&mut reader, limits)?;
     scan.classify(architecture)
 }
 
-/// Opens an archive at its start, plain or gzip by its first bytes.
+/// Opens an archive at its start, plain or gzip by its first bytes. Of one that is still coming, each
+/// byte is waited for.
 pub(super) fn open(
-    file: &File,
+    archive: &Archive,
     limits: &Limits,
     cancelled: Arc<AtomicBool>,
 ) -> Result<Unpacked, SourceError> {
-    let local = |cause| SourceError::Local {
-        action: "read the archive",
-        cause,
-    };
-    let mut packed = file.try_clone().map_err(local)?;
-    packed.rewind().map_err(local)?;
-    let packed_bytes = packed.metadata().map_err(local)?.len();
-    if packed_bytes == 0 {
-        return Err(SourceError::Empty);
-    }
-    let mut packed = BufReader::with_capacity(64 * 1024, packed);
+    let mut packed = BufReader::with_capacity(64 * 1024, archive.reader());
     let head = read_head(&mut packed)?;
     let packed = Cursor::new(head.clone()).chain(packed);
     let (head, unpacked): (Vec<u8>, Box<dyn Read + Send>) = if format::is_gzip(&head) {
@@ -121,10 +113,11 @@ pub(super) fn open(
         (head, Box::new(packed))
     };
     format::expect_tar(&head)?;
-    let allowed = Allowed::new(packed_bytes, limits);
     Ok(TarReader::new(Metered {
         inner: unpacked,
-        allowed,
+        archive: archive.clone(),
+        limits: limits.clone(),
+        allowed: Allowed::new(0, limits),
         read: 0,
         cancelled,
     }))
@@ -274,6 +267,9 @@ impl Allowed {
 /// Counts what is read, and stops when it is too much or nobody waits for it any more.
 pub(super) struct Metered<R> {
     inner: R,
+    archive: Archive,
+    limits: Limits,
+    /// As far as is known: it grows with what comes of the archive.
     allowed: Allowed,
     read: u64,
     cancelled: Arc<AtomicBool>,
@@ -287,9 +283,22 @@ impl<R: Read> Read for Metered<R> {
         let count = self.inner.read(buffer)?;
         self.read += count as u64;
         if self.read > self.allowed.bytes {
-            let Allowed { what, limit, .. } = self.allowed;
-            return Err(SourceError::Limit { what, limit }.into());
+            self.ask_for_more()?;
         }
         Ok(count)
+    }
+}
+
+impl<R> Metered<R> {
+    /// The size of the whole archive is what counts, so more of it is waited for if need be.
+    fn ask_for_more(&mut self) -> Result<(), SourceError> {
+        let allowed = |packed_bytes| Allowed::new(packed_bytes, &self.limits);
+        let suffices = |packed_bytes| self.read <= allowed(packed_bytes).bytes;
+        self.allowed = allowed(self.archive.wait_until(suffices)?);
+        if self.read <= self.allowed.bytes {
+            return Ok(());
+        }
+        let Allowed { what, limit, .. } = self.allowed;
+        Err(SourceError::Limit { what, limit })
     }
 }

@@ -1,7 +1,6 @@
 //! Packs an archive anew as the context that an engine builds from.
 
 use std::collections::{BTreeSet, HashMap};
-use std::fs::File;
 use std::io::{self, Read, Write};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -14,6 +13,7 @@ use tar::{EntryType, Header};
 use tokio::sync::mpsc;
 
 use super::archive::{self, Limits, Unpacked};
+use super::arriving::Archive;
 use super::bundle::Bundle;
 use super::dockerfile::{self, Recipe};
 use super::error::SourceError;
@@ -48,7 +48,7 @@ impl Stream for ContextStream {
 /// A validated archive and what to change in it.
 #[derive(Debug)]
 pub(super) struct Repacker {
-    archive: File,
+    archive: Archive,
     limits: Limits,
     layout: Layout,
     /// Files that the archive does not have.
@@ -75,7 +75,11 @@ enum Layout {
 }
 
 impl Repacker {
-    pub(super) fn dockerfile(archive: File, limits: Limits, repeats: HashMap<String, u64>) -> Self {
+    pub(super) fn dockerfile(
+        archive: Archive,
+        limits: Limits,
+        repeats: HashMap<String, u64>,
+    ) -> Self {
         Self {
             archive,
             limits,
@@ -87,7 +91,12 @@ impl Repacker {
         }
     }
 
-    pub(super) fn bundle(archive: File, limits: Limits, bundle: Bundle, node_image: &str) -> Self {
+    pub(super) fn bundle(
+        archive: Archive,
+        limits: Limits,
+        bundle: Bundle,
+        node_image: &str,
+    ) -> Self {
         let text = dockerfile::text(&bundle, node_image);
         let apart = match bundle.recipe {
             Recipe::Layered => REBUILT,

@@ -2,8 +2,6 @@
 
 use std::collections::HashMap;
 use std::error::Error;
-use std::fs::File;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,18 +9,17 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use reqwest::header::LOCATION;
 use reqwest::{Client, Response, StatusCode, redirect};
-use tokio::io::{AsyncWriteExt, BufWriter};
 use url::Url;
 
 use super::address::{GuardedResolver, OnlyPrivate, Rule, is_public, literal};
+use super::arriving::Arriving;
 use super::error::{SourceError, printable};
+use super::saving::Saving;
 
 /// Longest URL that is taken, in bytes; presigned URLs of object stores have up to 2,000.
 const MAX_URL: usize = 4096;
 /// Redirects that are followed one after the other.
 const MAX_REDIRECTS: usize = 5;
-/// How much is written at once, in bytes: each time costs a change of threads.
-const WRITTEN: usize = 512 * 1024;
 /// Longest time in which a URL that is only asked for must answer.
 const ANSWER: Duration = Duration::from_secs(5);
 /// How long it is remembered whether a URL answered, and of how many URLs.
@@ -56,15 +53,6 @@ impl Default for FetchOptions {
             deadline: Duration::from_secs(30 * 60),
         }
     }
-}
-
-/// A downloaded archive.
-#[derive(Debug)]
-pub struct Fetched {
-    /// A file without a name: it is gone when it is closed, even if the launcher is killed.
-    pub file: File,
-    /// Its size.
-    pub bytes: u64,
 }
 
 /// Downloads archives. One is enough for all of them.
@@ -143,24 +131,24 @@ impl Fetcher {
         answer
     }
 
-    /// Downloads to a nameless file in `directory`. `progress` is told, after every piece, how many
-    /// bytes came and how many were announced.
+    /// Downloads an archive, which can be read meanwhile; tells its size. `progress` is told, after
+    /// every piece, how many bytes came and how many were announced.
     ///
     /// # Errors
     ///
     /// [`SourceError`] with a text for the caller, in which URLs have neither credentials nor
-    /// query. Nothing is left on disk.
+    /// query. Nobody who reads the archive comes to its end.
     pub async fn fetch(
         &self,
         url: &str,
-        directory: &Path,
+        archive: Arriving,
         progress: impl Fn(u64, Option<u64>) + Send + Sync,
-    ) -> Result<Fetched, SourceError> {
+    ) -> Result<u64, SourceError> {
         let url = parse_url(url)?;
         let deadline = self.options.deadline;
         tokio::time::timeout(deadline, async {
             let response = self.open(&url).await?;
-            Box::pin(self.save(response, directory, &progress)).await
+            Box::pin(self.save(response, archive, &progress)).await
         })
         .await
         .unwrap_or(Err(SourceError::Deadline(deadline)))
@@ -209,33 +197,29 @@ impl Fetcher {
     async fn save(
         &self,
         mut response: Response,
-        directory: &Path,
+        archive: Arriving,
         progress: &(impl Fn(u64, Option<u64>) + Send + Sync),
-    ) -> Result<Fetched, SourceError> {
+    ) -> Result<u64, SourceError> {
         let limit = self.options.max_bytes;
         let expected = response.content_length();
         if expected.is_some_and(|bytes| bytes > limit) {
             return Err(SourceError::TooLarge { limit });
         }
-        let file = nameless_file(directory).await?;
-        let mut file = BufWriter::with_capacity(WRITTEN, file);
+        let mut saving = Saving::new(archive);
         let mut received = 0;
         while let Some(piece) = self.next_piece(&mut response, received, expected).await? {
             received += piece.len() as u64;
             if received > limit {
                 return Err(SourceError::TooLarge { limit });
             }
-            file.write_all(&piece).await.map_err(not_written)?;
+            saving.add(&piece).await?;
             progress(received, expected);
         }
         if expected.is_some_and(|bytes| bytes != received) {
             return Err(SourceError::DownloadCutOff { received, expected });
         }
-        file.flush().await.map_err(not_written)?;
-        Ok(Fetched {
-            file: file.into_inner().into_std().await,
-            bytes: received,
-        })
+        saving.finish().await?;
+        Ok(received)
     }
 
     async fn next_piece(
@@ -336,20 +320,6 @@ pub fn public_url(url: &Url) -> String {
     text.get(..SHOWN_URL)
         .map(|start| format!("{start}…"))
         .unwrap_or(text)
-}
-
-async fn nameless_file(directory: &Path) -> Result<tokio::fs::File, SourceError> {
-    let directory = directory.to_owned();
-    let made = tokio::task::spawn_blocking(move || tempfile::tempfile_in(directory)).await;
-    let made = made.map_err(|_| SourceError::Cancelled)?;
-    made.map(tokio::fs::File::from_std).map_err(not_written)
-}
-
-fn not_written(cause: std::io::Error) -> SourceError {
-    SourceError::Local {
-        action: "write the archive to its data directory",
-        cause,
-    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Where an image's build context comes from.
 //!
-//! A caller names an archive by URL. [`Fetcher`] downloads it to a nameless file, [`prepare`] reads
-//! that once to the end and says what it is (or what is wrong with it), and
+//! A caller names an archive by URL. [`Fetcher`] downloads it to a nameless file, [`Reading`] reads
+//! that once to the end, while it comes, and says what it is (or what is wrong with it), and
 //! [`Prepared::into_stream`] packs it anew as the context that a container engine builds from.
 //!
 //! Both URL and archive are taken for hostile. What reaches the engine is never the archive itself
@@ -11,6 +11,7 @@
 
 mod address;
 mod archive;
+mod arriving;
 mod bundle;
 mod context;
 mod dockerfile;
@@ -18,6 +19,7 @@ mod error;
 mod fetch;
 mod format;
 mod npm;
+mod saving;
 mod star;
 mod tar_reader;
 mod tarball;
@@ -25,15 +27,17 @@ mod tarball;
 mod tests;
 mod tree;
 
-use std::fs::File;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use tokio::task::{JoinHandle, spawn_blocking};
+
 pub use archive::{Kind, Limits};
+pub use arriving::{Archive, Arriving};
 pub use context::ContextStream;
 pub use dockerfile::NodeImage;
 pub use error::SourceError;
-pub use fetch::{FetchOptions, Fetched, Fetcher, install_crypto_provider, public_url};
+pub use fetch::{FetchOptions, Fetcher, install_crypto_provider, public_url};
 pub use star::BundleInfo;
 pub use tarball::SourceMapSupport;
 
@@ -98,44 +102,59 @@ impl Prepared {
     }
 }
 
-/// Reads an archive from its start to its end and decides what can be made of it.
+/// An archive that is being read from its start to its end, as far as it has come.
 ///
-/// The file is kept open, so its name may be removed at any time. Dropping the future stops the
-/// reading.
-///
-/// # Errors
-///
-/// Every way in which an archive can be unusable, in words for the caller: see [`SourceError`].
-pub async fn prepare(archive: File, options: &Options) -> Result<Prepared, SourceError> {
-    let cancel = CancelOnDrop(Arc::new(AtomicBool::new(false)));
-    let mut found = read(&archive, options, Arc::clone(&cancel.0)).await?;
-    if let Found::MeteorBundle(bundle) = &mut found
-        && let Some(tarball) = &bundle.tarball
-    {
-        let wanted = options.source_map_support;
-        let origin = tarball.origin(wanted, options.fetcher.as_ref()).await;
-        bundle.take_tarball_from(origin);
+/// Dropping it stops the reading, at the latest when more of the archive comes or none will.
+#[derive(Debug)]
+pub struct Reading {
+    archive: Archive,
+    options: Options,
+    found: JoinHandle<Result<Found, SourceError>>,
+    cancel: CancelOnDrop,
+}
+
+impl Reading {
+    /// Begins to read, on a thread of its own. Must be called inside a tokio runtime.
+    #[must_use]
+    pub fn begin(archive: Archive, options: Options) -> Self {
+        let cancelled = Arc::new(AtomicBool::new(false));
+        let cancel = CancelOnDrop(Arc::clone(&cancelled));
+        let (limits, architecture) = (options.limits.clone(), options.architecture.clone());
+        let read = archive.clone();
+        let work = move || archive::inspect(&read, &limits, &architecture, cancelled);
+        Self {
+            archive,
+            options,
+            found: spawn_blocking(work),
+            cancel,
+        }
     }
-    Ok(prepared(archive, options, found))
+
+    /// Reads to the end and decides what can be made of the archive.
+    ///
+    /// # Errors
+    ///
+    /// Every way in which an archive can be unusable, in words for the caller: see [`SourceError`].
+    pub async fn prepared(self) -> Result<Prepared, SourceError> {
+        let Self {
+            archive,
+            options,
+            found,
+            cancel: _cancel,
+        } = self;
+        let mut found = found.await.unwrap_or(Err(SourceError::Cancelled))?;
+        if let Found::MeteorBundle(bundle) = &mut found
+            && let Some(tarball) = &bundle.tarball
+        {
+            let wanted = options.source_map_support;
+            let origin = tarball.origin(wanted, options.fetcher.as_ref()).await;
+            bundle.take_tarball_from(origin);
+        }
+        Ok(prepared(archive, &options, found))
+    }
 }
 
-async fn read(
-    archive: &File,
-    options: &Options,
-    cancelled: Arc<AtomicBool>,
-) -> Result<Found, SourceError> {
-    let archive = archive.try_clone().map_err(|cause| SourceError::Local {
-        action: "read the archive",
-        cause,
-    })?;
-    let (limits, architecture) = (options.limits.clone(), options.architecture.clone());
-    let work = move || archive::inspect(&archive, &limits, &architecture, cancelled);
-    tokio::task::spawn_blocking(work)
-        .await
-        .unwrap_or(Err(SourceError::Cancelled))
-}
-
-fn prepared(archive: File, options: &Options, found: Found) -> Prepared {
+fn prepared(archive: Archive, options: &Options, found: Found) -> Prepared {
     let limits = options.limits.clone();
     match found {
         Found::Dockerfile { repeats } => Prepared {
@@ -156,6 +175,7 @@ fn prepared(archive: File, options: &Options, found: Found) -> Prepared {
     }
 }
 
+#[derive(Debug)]
 struct CancelOnDrop(Arc<AtomicBool>);
 
 impl Drop for CancelOnDrop {

@@ -8,8 +8,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 use super::kit::{
-    TARBALL, Tar, content, context, entries, gzip, kind, on_disk, options, prepare, prepare_with,
-    refusal,
+    TARBALL, Tar, content, context, entries, gzip, kind, on_disk, options, prepare, prepare_file,
+    prepare_with, refusal,
 };
 use crate::source::tar_reader::{Entry, EntryKind};
 use crate::source::{
@@ -435,7 +435,7 @@ async fn tarball_at(port: u16, wanted: SourceMapSupport, allow_private: bool) ->
         ..options()
     };
     let archive = on_disk(&with_package(&package).build());
-    let prepared = crate::source::prepare(archive, &options).await.unwrap();
+    let prepared = prepare_file(archive, &options).await.unwrap();
     let notes = prepared.notes().join("\n");
     let pieces: Vec<_> = prepared.into_stream().collect().await;
     let context: Vec<_> = pieces.into_iter().map(Result::unwrap).collect();

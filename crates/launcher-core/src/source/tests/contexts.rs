@@ -2,9 +2,9 @@
 
 use futures_util::StreamExt;
 
-use super::kit::{Tar, context, entries, gzip, on_disk, options, prepare};
+use super::kit::{Tar, context, entries, gzip, on_disk, options, prepare, prepare_file};
+use crate::source::SourceError;
 use crate::source::tar_reader::EntryKind;
-use crate::source::{SourceError, prepare as prepare_async};
 
 fn rich() -> Tar {
     let long = "d/".repeat(40);
@@ -117,45 +117,24 @@ fn absurd_times_are_bounded() {
 #[tokio::test]
 async fn a_dropped_stream_stops_the_work() {
     let archive = on_disk(&rich().file("large", vec![1; 8 * 1024 * 1024]).build());
-    let watched = archive.try_clone().unwrap();
-    let mut stream = prepare_async(archive, &options())
+    let mut stream = prepare_file(archive, &options())
         .await
         .unwrap()
         .into_stream();
     assert!(stream.next().await.unwrap().is_ok());
     drop(stream);
-    // The runtime waits for blocking work when it ends, so a writer that did not stop would hang
-    // this test; that it stopped early shows in how far it read.
-    tokio::task::spawn_blocking(move || {
-        let mut watched = watched;
-        let position = std::io::Seek::stream_position(&mut watched).unwrap();
-        assert!(position < 2 * 1024 * 1024, "read up to {position}");
-    })
-    .await
-    .unwrap();
+    // The runtime waits for blocking work when it ends: a writer that did not stop would hang this
+    // test.
 }
 
 #[tokio::test]
 async fn an_archive_that_breaks_later_ends_the_stream_with_an_error() {
     let archive = on_disk(&rich().build());
     let again = archive.try_clone().unwrap();
-    let prepared = prepare_async(archive, &options()).await.unwrap();
+    let prepared = prepare_file(archive, &options()).await.unwrap();
     again.set_len(1200).unwrap();
     let pieces: Vec<_> = prepared.into_stream().collect().await;
     let error = pieces.into_iter().last().unwrap().unwrap_err();
     let error = error.downcast::<SourceError>().unwrap();
     assert!(matches!(error, SourceError::CutOff), "{error}");
-}
-
-#[tokio::test]
-async fn work_that_nobody_waits_for_is_given_up() {
-    let archive = on_disk(&rich().build());
-    let cancelled = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(true));
-    let outcome = crate::source::read(&archive, &options(), cancelled)
-        .await
-        .map(drop);
-    assert!(
-        matches!(outcome, Err(SourceError::Cancelled)),
-        "{outcome:?}"
-    );
 }

@@ -1,6 +1,6 @@
 //! Downloads from servers on loopback that answer what a script says, byte by byte.
 
-use std::io::{Read, Seek};
+use std::io::Read;
 use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Mutex;
@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
-use crate::source::{FetchOptions, Fetched, Fetcher, SourceError};
+use crate::source::{Archive, FetchOptions, Fetcher, SourceError};
 
 /// What a server does after it got a request.
 #[derive(Clone)]
@@ -86,11 +86,13 @@ async fn fetch_with(
     url: &str,
     options: FetchOptions,
     directory: &Path,
-) -> Result<Fetched, SourceError> {
-    Fetcher::new(options)
-        .unwrap()
-        .fetch(url, directory, |_, _| {})
-        .await
+) -> Result<u64, SourceError> {
+    fetch_by(&Fetcher::new(options).unwrap(), url, directory).await
+}
+
+async fn fetch_by(fetcher: &Fetcher, url: &str, directory: &Path) -> Result<u64, SourceError> {
+    let (_, end) = Archive::arriving(directory).await?;
+    fetcher.fetch(url, end, |_, _| {}).await
 }
 
 /// The error's text, after checking that it holds no secret and that nothing is left on disk.
@@ -123,15 +125,12 @@ async fn an_archive_is_saved_whole() {
     let seen = Mutex::new(Vec::new());
     let progress = |received, expected| seen.lock().unwrap().push((received, expected));
     let fetcher = Fetcher::new(options()).unwrap();
-    let mut fetched = fetcher
-        .fetch(&server.url(), directory.path(), progress)
-        .await
-        .unwrap();
+    let (archive, end) = Archive::arriving(directory.path()).await.unwrap();
+    let fetched = fetcher.fetch(&server.url(), end, progress).await;
 
     let mut content = String::new();
-    fetched.file.rewind().unwrap();
-    fetched.file.read_to_string(&mut content).unwrap();
-    assert!(content == body && fetched.bytes == 300_000);
+    archive.reader().read_to_string(&mut content).unwrap();
+    assert!(content == body && fetched.unwrap() == 300_000);
     let seen = seen.into_inner().unwrap();
     assert!(seen.is_sorted());
     assert_eq!(seen.last(), Some(&(300_000, Some(300_000))));
@@ -160,7 +159,7 @@ async fn chunked_answers_are_taken() {
     let fetched = fetch_with(&server.url(), options(), directory.path())
         .await
         .unwrap();
-    assert_eq!(fetched.bytes, 5);
+    assert_eq!(fetched, 5);
 }
 
 #[tokio::test]
@@ -198,13 +197,8 @@ async fn redirects_are_followed_five_times() {
     }
     let directory = tempfile::tempdir().unwrap();
     let url = format!("http://127.0.0.1:{next}/");
-    assert_eq!(
-        fetch_with(&url, options(), directory.path())
-            .await
-            .unwrap()
-            .bytes,
-        2
-    );
+    let fetched = fetch_with(&url, options(), directory.path()).await;
+    assert_eq!(fetched.unwrap(), 2);
 
     let sixth = Server::start(|_| location(&format!("http://127.0.0.1:{next}/x"))).await;
     assert!(
@@ -291,9 +285,7 @@ async fn redirects_to_private_addresses_are_refused() {
         let outer = Server::start(|_| location(&target)).await;
         let fetcher = Fetcher::with_rule(options(), only_the_first).unwrap();
         let directory = tempfile::tempdir().unwrap();
-        let outcome = fetcher
-            .fetch(&outer.url(), directory.path(), |_, _| {})
-            .await;
+        let outcome = fetch_by(&fetcher, &outer.url(), directory.path()).await;
         let error = outcome.unwrap_err();
         assert!(
             matches!(error, SourceError::PrivateAddress { .. }),
@@ -309,10 +301,8 @@ async fn names_are_checked_by_what_they_resolve_to() {
     let url = format!("http://localhost:{}/", server.port);
     let directory = tempfile::tempdir().unwrap();
     let refusing = Fetcher::with_rule(options(), |_| false).unwrap();
-    let error = refusing
-        .fetch(&url, directory.path(), |_, _| {})
-        .await
-        .unwrap_err();
+    let outcome = fetch_by(&refusing, &url, directory.path()).await;
+    let error = outcome.unwrap_err();
     assert_eq!(
         error.to_string().split(' ').next(),
         Some("localhost"),
@@ -323,14 +313,8 @@ async fn names_are_checked_by_what_they_resolve_to() {
         "the server was reached"
     );
     let taking = Fetcher::with_rule(options(), only_the_first).unwrap();
-    assert_eq!(
-        taking
-            .fetch(&url, directory.path(), |_, _| {})
-            .await
-            .unwrap()
-            .bytes,
-        2
-    );
+    let taken = fetch_by(&taking, &url, directory.path()).await;
+    assert_eq!(taken.unwrap(), 2);
 }
 
 #[tokio::test]
@@ -402,7 +386,7 @@ async fn servers_that_send_more_than_they_announced_give_what_they_announced() {
     let server = Server::start(|_| ok("Content-Length: 1000\r\n", &body)).await;
     let directory = tempfile::tempdir().unwrap();
     let fetched = fetch_with(&server.url(), options(), directory.path()).await;
-    assert_eq!(fetched.unwrap().bytes, 1000);
+    assert_eq!(fetched.unwrap(), 1000);
 }
 
 #[tokio::test]
@@ -511,7 +495,7 @@ async fn a_packed_answer_is_saved_as_it_comes() {
         Server::start(|_| ok("Content-Encoding: gzip\r\nContent-Length: 5\r\n", "plain")).await;
     let directory = tempfile::tempdir().unwrap();
     let fetched = fetch_with(&server.url(), options(), directory.path()).await;
-    assert_eq!(fetched.unwrap().bytes, 5);
+    assert_eq!(fetched.unwrap(), 5);
     let request = server.requests.recv().await.unwrap();
     assert!(
         !request.to_lowercase().contains("accept-encoding"),

@@ -9,7 +9,7 @@ use futures_util::StreamExt;
 use tar::{EntryType, Header};
 
 use crate::source::tar_reader::{Entry, TarReader};
-use crate::source::{Kind, Options, Prepared, SourceError};
+use crate::source::{Archive, Kind, Options, Prepared, Reading, SourceError};
 
 /// A URL as bundles have it for source-map-support.
 pub(super) const TARBALL: &str = "https://code.example/node-source-map-support/tarball/81bce1f9";
@@ -130,7 +130,12 @@ pub(super) fn prepare_with(data: &[u8], options: &Options) -> Result<Prepared, S
     let runtime = tokio::runtime::Builder::new_current_thread()
         .build()
         .unwrap();
-    runtime.block_on(crate::source::prepare(on_disk(data), options))
+    runtime.block_on(prepare_file(on_disk(data), options))
+}
+
+pub(super) async fn prepare_file(file: File, options: &Options) -> Result<Prepared, SourceError> {
+    let archive = Archive::whole(file)?;
+    Reading::begin(archive, options.clone()).prepared().await
 }
 
 pub(super) fn refusal(data: &[u8]) -> String {
