@@ -126,6 +126,14 @@ pub enum Error {
     /// There can be only so many hooks.
     #[error("there are {0} hooks, which is the most that there may be")]
     TooManyHooks(usize),
+    /// Programs can be run only in containers that run.
+    #[error("The app instance with ID {0} does not run")]
+    DoesNotRun(String),
+    /// There can be only so many terminals.
+    #[error(
+        "{0} terminals are open or about to be, which is the most that there may be; close some"
+    )]
+    TooManyTerminals(usize),
     /// An upload was refused, is not there, or cannot be used.
     #[error("{0}")]
     Upload(#[from] UploadError),
@@ -154,6 +162,8 @@ impl Error {
             | Self::CredentialsRefused(_)
             | Self::NoSuchHook(_)
             | Self::TooManyHooks(_)
+            | Self::DoesNotRun(_)
+            | Self::TooManyTerminals(_)
             | Self::CannotBuildDigest
             | Self::UnknownImage(_)
             | Self::ImageInUse { .. }

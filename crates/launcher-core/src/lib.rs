@@ -9,6 +9,7 @@
 //! only under `store/`.
 
 pub mod app_instance;
+pub mod audit;
 pub mod build;
 mod builds;
 pub mod digest;
@@ -33,6 +34,7 @@ pub mod routing;
 pub mod source;
 pub mod store;
 mod supervision;
+pub mod terminals;
 pub mod traffic;
 pub mod uploads;
 

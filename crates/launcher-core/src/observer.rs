@@ -1,6 +1,8 @@
 //! Telling of every change, to whoever shows it or acts on it.
 
-use crate::{Build, DiskDocument, HookView, Image, InstanceView, LogLine, Registry};
+use crate::{
+    Build, DiskDocument, HookView, Image, InstanceView, LogLine, Registry, audit::AuditEntry,
+};
 
 /// Hears of every change, in order, before the call that made it returns.
 pub trait Observer: Send + Sync + 'static {
@@ -23,6 +25,8 @@ pub enum Change<'a> {
     Hook(&'a str, Option<&'a HookView>),
     /// Credentials of a registry.
     Registry(&'a str, Option<&'a Registry>),
+    /// An entry of the audit log; `None`: it is not kept any more.
+    Audit(&'a str, Option<&'a AuditEntry>),
     /// What is known of the disk, or of an image on it.
     Disk(&'a str, Option<&'a DiskDocument>),
 }

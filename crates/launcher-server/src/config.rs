@@ -144,6 +144,16 @@ pub(crate) struct ServeArgs {
     )]
     download_timeout: u16,
 
+    /// Seconds after which a terminal is closed in which nothing was typed and nothing shown.
+    #[arg(
+        long,
+        env = "LAUNCHER_TERMINAL_IDLE",
+        default_value_t = 900,
+        value_parser = value_parser!(u32).range(1..=86_400),
+        value_name = "SECONDS"
+    )]
+    terminal_idle: u32,
+
     /// Let everyone in who can reach the control port. There are no accounts yet, so this changes
     /// nothing; scripts may pass it already.
     #[arg(long, action = ArgAction::SetTrue)]
@@ -185,6 +195,7 @@ pub(crate) struct Config {
     pub(crate) allow_private_sources: bool,
     pub(crate) builds: BuildSettings,
     pub(crate) download_time: Duration,
+    pub(crate) terminal_idle: Duration,
     pub(crate) http_forwarded_count: i32,
     pub(crate) log: String,
 }
@@ -231,6 +242,7 @@ impl ServeArgs {
                 time: minutes(self.build_timeout),
             },
             download_time: minutes(self.download_timeout),
+            terminal_idle: Duration::from_secs(self.terminal_idle.into()),
             http_forwarded_count: self.http_forwarded_count,
             log: self.log,
         })

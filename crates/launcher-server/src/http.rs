@@ -1,4 +1,4 @@
-//! The control port: DDP, the launcher's health, and who may reach them; uploads and hooks are in files of their own.
+//! The control port: DDP, the launcher's health, and who may reach them; uploads, hooks and terminals are in files of their own.
 
 use std::{future::Future, net::SocketAddr, pin::pin, time::Duration};
 
@@ -24,7 +24,7 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{api::Api, hooks, origin, uploads};
+use crate::{api::Api, exec, hooks, origin, uploads};
 
 /// What a browser's console shows of a page that may not connect.
 const FOREIGN_PAGE: &str = "Web pages of other sites may not connect to the launcher.\n";
@@ -57,6 +57,7 @@ pub(crate) async fn serve(
     let router = Router::new()
         .route("/", get(welcome))
         .route("/health", get(health))
+        .route("/exec/{ticket}", any(exec::open))
         .route("/hooks/{secret}", any(hooks::receive))
         .route("/uploads", any(uploads::all))
         .route("/uploads/", any(uploads::all))
@@ -145,7 +146,7 @@ pub(crate) fn foreign_page() -> Response {
 }
 
 async fn welcome() -> &'static str {
-    "meteor-launcher\n\nDDP: /websocket, /sockjs\nHealth: /health\nUploads: /uploads\nWebhooks: /hooks\n"
+    "meteor-launcher\n\nDDP: /websocket, /sockjs\nHealth: /health\nUploads: /uploads\nWebhooks: /hooks\nTerminals: /exec\n"
 }
 
 async fn health(State(control): State<Control>) -> Response {

@@ -4,6 +4,7 @@
 mod api;
 mod cmd;
 mod config;
+mod exec;
 mod hooks;
 mod http;
 mod log;

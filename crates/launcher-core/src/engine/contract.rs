@@ -15,6 +15,9 @@ use super::{
 use crate::{Environment, ids::random_id};
 
 const PATIENCE: Duration = Duration::from_secs(60);
+/// Of an image with nothing but a program that says something and waits.
+const DOCKERFILE: &str = "FROM scratch\nCOPY busybox name /\nCMD [\"/busybox\", \"sh\", \"-c\", \
+     \"/busybox echo said; /busybox echo sighed >&2; exec /busybox sleep 600\"]\n";
 
 #[tokio::test]
 async fn the_fake_keeps_the_contract() {
@@ -52,11 +55,16 @@ async fn engine_contract(engine: &dyn Engine) {
 }
 
 async fn build_image(engine: &dyn Engine) -> String {
+    build_image_with(engine, DOCKERFILE).await
+}
+
+/// An image whose Dockerfile says this, and whose context is [`context`].
+pub(super) async fn build_image_with(engine: &dyn Engine, dockerfile: &str) -> String {
     let name = format!("launcher-test-{}:latest", random_id().to_lowercase());
     assert_eq!(engine.image(&name).await.unwrap(), None);
     let build = BuildSpec {
         name: name.clone(),
-        context: stream::iter([Ok(context(&name))]).boxed(),
+        context: stream::iter([Ok(context_with(&name, dockerfile))]).boxed(),
         logins: Vec::new(),
         labels: BTreeMap::from([(LABEL_OWNER.to_owned(), "somebody".to_owned())]),
         limits: BuildLimits {
@@ -76,6 +84,10 @@ async fn build_image(engine: &dyn Engine) -> String {
 /// A context for an image without a base, which nobody else has: Debian's `busybox-static` and a name
 /// are all that is in it.
 pub(super) fn context(name: &str) -> Bytes {
+    context_with(name, DOCKERFILE)
+}
+
+fn context_with(name: &str, dockerfile: &str) -> Bytes {
     let mut tar = tar::Builder::new(Vec::new());
     let mut add = |path: &str, mode: u32, content: &[u8]| {
         let mut header = tar::Header::new_gnu();
@@ -86,16 +98,11 @@ pub(super) fn context(name: &str) -> Bytes {
     let busybox = std::fs::read("/bin/busybox").expect("Debian's busybox-static is installed");
     add("busybox", 0o755, &busybox);
     add("name", 0o644, name.as_bytes());
-    add(
-        "Dockerfile",
-        0o644,
-        b"FROM scratch\nCOPY busybox name /\nCMD [\"/busybox\", \"sh\", \"-c\", \
-          \"/busybox echo said; /busybox echo sighed >&2; exec /busybox sleep 600\"]\n",
-    );
+    add("Dockerfile", 0o644, dockerfile.as_bytes());
     tar.into_inner().unwrap().into()
 }
 
-fn spec(owner: &str, image: &str) -> ContainerSpec {
+pub(super) fn spec(owner: &str, image: &str) -> ContainerSpec {
     let instance = random_id();
     ContainerSpec {
         name: container_name(&instance, 7),

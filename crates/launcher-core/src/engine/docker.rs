@@ -23,10 +23,10 @@ use tokio::sync::OnceCell;
 
 use super::{
     BuildFailure, BuildSpec, Container, ContainerSpec, Engine, EngineDisk, EngineError,
-    EngineImage, Event, ImageLayer, LABEL_INSTANCE, LABEL_OWNER, LeftLayers, ListedImage, LogPiece,
-    LogQuery, Machine, RegistryLogin, Transfer, docker_build, docker_containers, docker_disk,
-    docker_events, docker_images, docker_inspect, docker_login, docker_logs, docker_remains,
-    docker_transfer,
+    EngineImage, Event, Exec, ExecSpec, ImageLayer, LABEL_INSTANCE, LABEL_OWNER, LeftLayers,
+    ListedImage, LogPiece, LogQuery, Machine, RegistryLogin, Transfer, docker_build,
+    docker_containers, docker_disk, docker_events, docker_exec, docker_exec_end, docker_images,
+    docker_inspect, docker_login, docker_logs, docker_remains, docker_transfer,
 };
 
 /// Where Docker listens by default.
@@ -102,6 +102,15 @@ impl DockerEngine {
     async fn api_version(&self) -> Result<String, EngineError> {
         let docker = bounded(QUESTION, "answer", self.docker()).await?;
         Ok(docker.client_version().to_string())
+    }
+
+    /// What a program that runs in a container needs for itself.
+    async fn reach(&self) -> Result<docker_exec::Reach, EngineError> {
+        Ok(docker_exec::Reach {
+            docker: bounded(QUESTION, "answer", self.docker()).await?.clone(),
+            version: self.api_version().await?,
+            host: self.host.clone(),
+        })
     }
 }
 
@@ -326,6 +335,14 @@ impl Engine for DockerEngine {
             Ok(docker) => docker_remains::remove_layers(docker, left).await,
             Err(error) => tracing::warn!(%error, "layers of a failed build stay"),
         }
+    }
+
+    async fn exec(&self, container: &str, spec: &ExecSpec) -> Result<Exec, EngineError> {
+        docker_exec::exec(self.reach().await?, container, spec).await
+    }
+
+    async fn end_exec(&self, container: &str, mark: &str) -> Result<(), EngineError> {
+        docker_exec_end::end(&self.reach().await?, container, mark).await
     }
 }
 

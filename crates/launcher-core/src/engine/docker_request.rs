@@ -8,6 +8,7 @@ use hyper::{
     body::Incoming,
     client::conn::http1,
     header::{HOST, HeaderValue},
+    upgrade::{self, OnUpgrade, Upgraded},
 };
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
@@ -36,6 +37,7 @@ const DEFAULT_PORT: u16 = 2375;
 pub(super) struct Response {
     pub(super) status: StatusCode,
     pub(super) body: Incoming,
+    upgrade: OnUpgrade,
     connection: AbortOnDropHandle<hyper::Result<()>>,
 }
 
@@ -54,6 +56,20 @@ pub(super) async fn ask(
     send(stream.map_err(unreachable)?, request).await
 }
 
+/// Sends a request for whose answer the engine leaves HTTP, and returns the bare connection.
+pub(super) async fn hijack(
+    host: &str,
+    request: Request<Full<Bytes>>,
+) -> Result<Upgraded, EngineError> {
+    let response = ask(host, request).await?;
+    if response.status != StatusCode::SWITCHING_PROTOCOLS {
+        let refused = || EngineError::Failed("the Docker engine does not leave HTTP".into());
+        return Err(response.document().await.err().unwrap_or_else(refused));
+    }
+    // Its task ends when it has handed the connection over.
+    response.upgrade.await.map_err(unreachable)
+}
+
 async fn send<S>(stream: S, mut request: Request<Full<Bytes>>) -> Result<Response, EngineError>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -61,12 +77,13 @@ where
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
         .await
         .map_err(unreachable)?;
-    let connection = AbortOnDropHandle::new(tokio::spawn(connection));
+    let connection = AbortOnDropHandle::new(tokio::spawn(connection.with_upgrades()));
     let headers = request.headers_mut();
     headers.insert(HOST, HeaderValue::from_static("docker"));
-    let response = sender.send_request(request).await.map_err(unreachable)?;
+    let mut response = sender.send_request(request).await.map_err(unreachable)?;
     Ok(Response {
         status: response.status(),
+        upgrade: upgrade::on(&mut response),
         body: response.into_body(),
         connection,
     })
@@ -91,6 +108,7 @@ impl Response {
             .map_or_else(refused, str::to_owned);
         match status {
             StatusCode::NOT_FOUND => Err(EngineError::NotFound(message)),
+            StatusCode::CONFLICT => Err(EngineError::Conflict(message)),
             _ => Err(EngineError::Failed(message)),
         }
     }

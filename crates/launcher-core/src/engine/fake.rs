@@ -20,9 +20,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     BuildFailure, BuildSpec, Container, ContainerSpec, ContainerState, Engine, EngineDisk,
-    EngineError, EngineImage, Event, ImageLayer, ImageUser, LABEL_GENERATION, LABEL_INSTANCE,
-    LABEL_OWNER, LayerState, LeftLayers, ListedImage, LogPiece, LogQuery, LogStream, Machine,
-    RegistryLogin, Transfer, TransferNews, TransferOutput,
+    EngineError, EngineImage, Event, Exec, ExecSpec, ImageLayer, ImageUser, LABEL_GENERATION,
+    LABEL_INSTANCE, LABEL_OWNER, LayerState, LeftLayers, ListedImage, LogPiece, LogQuery,
+    LogStream, Machine, RegistryLogin, Transfer, TransferNews, TransferOutput,
+    fake_exec::FakePrograms,
 };
 use crate::ids::random_id;
 
@@ -44,6 +45,7 @@ pub(crate) struct FakeEngine {
     events: broadcast::Sender<(String, Event)>,
     /// Changes when a program writes something, or a container changes.
     stirred: watch::Sender<u64>,
+    programs: FakePrograms,
 }
 
 struct State {
@@ -120,6 +122,7 @@ impl Default for FakeEngine {
             state: Arc::new(Mutex::new(state)),
             events: broadcast::Sender::new(1024),
             stirred: watch::Sender::new(0),
+            programs: FakePrograms::default(),
         }
     }
 }
@@ -230,9 +233,15 @@ impl FakeEngine {
     /// Removes a container from outside, silently if the event stream is to miss it.
     pub(crate) fn vanish(&self, id: &str, silently: bool) {
         let made = self.state.lock().containers.remove(id);
+        self.programs.end_all(id);
         if let (Some(made), false) = (made, silently) {
             self.tell(&made);
         }
+    }
+
+    /// The marks of the programs that run beside containers' own.
+    pub(crate) fn programs(&self) -> Vec<String> {
+        self.programs.marks()
     }
 
     /// Cuts all event streams.
@@ -256,6 +265,9 @@ impl FakeEngine {
             return false;
         };
         change(&mut made.container);
+        if made.container.state != ContainerState::Running {
+            self.programs.end_all(id);
+        }
         self.tell(made);
         self.stir();
         true
@@ -607,6 +619,24 @@ impl Engine for FakeEngine {
     }
 
     async fn remove_layers(&self, _left: &LeftLayers) {}
+
+    async fn exec(&self, container: &str, spec: &ExecSpec) -> Result<Exec, EngineError> {
+        self.call("exec", container)?;
+        let state = self.state.lock();
+        let made = state.containers.get(container);
+        let text = |what| format!("Container {container} is {what}");
+        let made = made.ok_or_else(|| EngineError::NotFound(text("not there")))?;
+        match made.container.state {
+            ContainerState::Running => Ok(self.programs.start(container, spec)),
+            _ => Err(EngineError::Conflict(text("not running"))),
+        }
+    }
+
+    async fn end_exec(&self, container: &str, mark: &str) -> Result<(), EngineError> {
+        self.call("end_exec", container)?;
+        self.programs.end(mark);
+        Ok(())
+    }
 }
 
 /// The private registry lets in only one user.

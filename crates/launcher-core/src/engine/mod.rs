@@ -10,6 +10,8 @@ mod docker_build;
 mod docker_containers;
 mod docker_disk;
 mod docker_events;
+mod docker_exec;
+mod docker_exec_end;
 mod docker_images;
 mod docker_inspect;
 mod docker_login;
@@ -17,8 +19,13 @@ mod docker_logs;
 mod docker_remains;
 mod docker_request;
 mod docker_transfer;
+mod exec;
+#[cfg(test)]
+mod exec_contract;
 #[cfg(test)]
 pub(crate) mod fake;
+#[cfg(test)]
+mod fake_exec;
 mod logs;
 mod transfer;
 #[cfg(test)]
@@ -35,6 +42,7 @@ use thiserror::Error;
 use crate::{Environment, app_instance::Run};
 
 pub use docker::DockerEngine;
+pub use exec::{EXEC_MARK, Exec, ExecControl, ExecSpec, TerminalSize};
 pub use logs::{LogPiece, LogQuery, LogStream};
 pub use transfer::{LayerState, RegistryLogin, Transfer, TransferNews, TransferOutput};
 
@@ -162,6 +170,14 @@ pub trait Engine: Send + Sync + 'static {
     /// end the build's step. Images that have a name, the base among them, are never touched, nor is
     /// anything that was made before the build began.
     async fn remove_layers(&self, left: &LeftLayers);
+
+    /// Runs a program in a container that runs. [`EngineError::Conflict`] when it does not. A program
+    /// that is not there says so in its output, and ends with code 126 or 127.
+    async fn exec(&self, container: &str, spec: &ExecSpec) -> Result<Exec, EngineError>;
+
+    /// Ends what [`Self::exec`] has started in a container with this mark, and everything that this
+    /// has started, at once. Fails when something of it may go on.
+    async fn end_exec(&self, container: &str, mark: &str) -> Result<(), EngineError>;
 }
 
 /// A container as the engine reports it.

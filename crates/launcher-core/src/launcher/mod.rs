@@ -18,6 +18,7 @@ pub use instances::LaunchOptions;
 
 use crate::{
     BuildSettings, Error, Observer,
+    audit::AuditLog,
     disk::{Disk, DiskParts, DiskSettings},
     engine::Engine,
     hooks::{Deployments, Hooks},
@@ -27,6 +28,7 @@ use crate::{
     source,
     store::Store,
     supervision::supervise,
+    terminals::{TerminalSettings, Terminals},
     uploads::{UploadSettings, Uploads, sweep_for_ever},
 };
 
@@ -57,6 +59,8 @@ pub struct Settings {
     pub builds: BuildSettings,
     /// How the engine's disk is looked after.
     pub disk: DiskSettings,
+    /// How terminals are kept.
+    pub terminals: TerminalSettings,
 }
 
 /// Launches app instances and keeps them as they are wanted.
@@ -68,6 +72,7 @@ pub struct Launcher {
     images: Arc<Images>,
     disk: Arc<Disk>,
     uploads: Arc<Uploads>,
+    terminals: Arc<Terminals>,
     hooks: Hooks,
     deployments: Arc<Deployments>,
     added: mpsc::UnboundedSender<String>,
@@ -118,6 +123,14 @@ impl Launcher {
         });
         let instances = Arc::new(Instances::new(Arc::clone(&store), watching, host));
         instances.load().await?;
+        let audit = Arc::new(AuditLog::new(Arc::clone(&store), Arc::clone(&observer)));
+        let open = audit.load().await?;
+        let terminals = Terminals::new(
+            Arc::clone(&engine),
+            Arc::clone(&instances),
+            audit,
+            settings.terminals,
+        );
         let disk_parts = DiskParts {
             engine: Arc::clone(&engine),
             instances: Arc::clone(&instances),
@@ -144,6 +157,10 @@ impl Launcher {
             ended.run_until_cancelled(finish_all(&rebuilt, left)).await;
         });
         tasks.spawn(sweep(Arc::clone(&uploads), stop.clone()));
+        let (opened, ended) = (Arc::clone(&terminals), stop.clone());
+        tasks.spawn(async move {
+            ended.run_until_cancelled(opened.end_leftovers(open)).await;
+        });
         let deployments = Deployments::new(&shared, tasks.clone(), stop.clone());
         tasks.spawn(look_after(Arc::clone(&disk), stop.clone()));
         Ok(Self {
@@ -156,6 +173,7 @@ impl Launcher {
             images,
             disk,
             uploads,
+            terminals,
             added,
             stop,
             reconciler: tasks,
@@ -166,6 +184,12 @@ impl Launcher {
     #[must_use]
     pub fn id(&self) -> &str {
         &self.id
+    }
+
+    /// Programs that callers run in containers.
+    #[must_use]
+    pub fn terminals(&self) -> &Arc<Terminals> {
+        &self.terminals
     }
 
     /// Stops reconciling. Containers go on running.

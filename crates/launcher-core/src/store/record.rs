@@ -27,6 +27,8 @@ pub enum Kind {
     MadeImage,
     /// The images that instances ran.
     RunImages,
+    /// What callers did.
+    Audit,
 }
 
 impl Kind {
@@ -44,6 +46,7 @@ impl Kind {
             Self::Setting => "settings",
             Self::MadeImage => "made_images",
             Self::RunImages => "run_images",
+            Self::Audit => "audit_log",
         }
     }
 }

@@ -26,7 +26,7 @@ const DEADLINE: Duration = Duration::from_secs(10);
 const REMEMBERED: SignedDuration = SignedDuration::from_hours(90 * 24);
 
 /// Each entry brings the schema to the version that is its index plus one.
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     "
     CREATE TABLE launcher (id TEXT NOT NULL, checked_at TEXT) STRICT;
     CREATE TABLE instances (id TEXT PRIMARY KEY, document TEXT NOT NULL) STRICT;
@@ -44,6 +44,9 @@ const MIGRATIONS: [&str; 3] = [
     "
     CREATE TABLE made_images (id TEXT PRIMARY KEY, document TEXT NOT NULL) STRICT;
     CREATE TABLE run_images (id TEXT PRIMARY KEY, document TEXT NOT NULL) STRICT;
+",
+    "
+    CREATE TABLE audit_log (id TEXT PRIMARY KEY, document TEXT NOT NULL) STRICT;
 ",
 ];
 
@@ -312,7 +315,7 @@ mod tests {
             opened,
             Err(StoreError::TooNew {
                 found: 99,
-                known: 3
+                known: 4
             })
         ));
     }

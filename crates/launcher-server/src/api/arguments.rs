@@ -20,17 +20,28 @@ pub(super) enum Archive {
     Upload(String),
 }
 
-/// The positional arguments of one call, and the address at which its caller reaches the launcher.
-pub(super) struct Arguments(Vec<Value>, String);
+/// The positional arguments of one call, the address at which its caller reaches the launcher, and
+/// the caller's own.
+pub(super) struct Arguments(Vec<Value>, String, Option<String>);
 
 impl Arguments {
     pub(super) fn new(params: Vec<Value>) -> Self {
-        Self(params, String::new())
+        Self(params, String::new(), None)
     }
 
     /// The same, of a caller who reaches the control port at this address.
     pub(super) fn reached_at(self, address: String) -> Self {
-        Self(self.0, address)
+        Self(self.0, address, self.2)
+    }
+
+    /// The same, of a caller at this address.
+    pub(super) fn called_from(self, peer: Option<String>) -> Self {
+        Self(self.0, self.1, peer)
+    }
+
+    /// The caller's address, as far as it is known.
+    pub(super) fn peer(&self) -> Option<&str> {
+        self.2.as_deref()
     }
 
     /// A path of the control port as a URL, under the address at which the caller reaches it.

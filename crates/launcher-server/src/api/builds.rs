@@ -132,7 +132,12 @@ pub(super) fn register(
     let (all, one) = (builds.clone(), builds);
     builder
         .publish("imageBuilds", move |_subscription, params: Vec<Value>| {
-            let found = newest(&all, &Arguments::new(params));
+            let wanted = Newest {
+                of: "builds",
+                at: "createdAt",
+                default: usize::MAX,
+            };
+            let found = newest(&all, &Arguments::new(params), &wanted);
             async move { Ok(Publication::from(found?)) }
         })
         .publish("imageBuild", move |_subscription, params: Vec<Value>| {
@@ -145,24 +150,36 @@ pub(super) fn register(
         })
 }
 
-/// The newest builds, as many as `{limit}` says, and those that begin later.
-fn newest(builds: &Collection, arguments: &Arguments) -> Result<Query, Error> {
-    let limit = count(arguments, 0, "limit", "builds")?.unwrap_or(usize::MAX);
-    let mut times: Vec<i64> = builds
+/// How the newest documents are found.
+pub(super) struct Newest {
+    /// What they are, in words.
+    pub(super) of: &'static str,
+    /// The field with their time.
+    pub(super) at: &'static str,
+    /// How many, for those who do not say.
+    pub(super) default: usize,
+}
+
+/// The newest documents, as many as `{limit}` says, and those that begin later.
+pub(super) fn newest(
+    documents: &Collection,
+    arguments: &Arguments,
+    wanted: &Newest,
+) -> Result<Query, Error> {
+    let limit = count(arguments, 0, "limit", wanted.of)?.unwrap_or(wanted.default);
+    let field = wanted.at;
+    let time = move |document: &Fields| document.get(field)?.as_date()?.millis();
+    let mut times: Vec<i64> = documents
         .documents()
         .iter()
-        .filter_map(|(_, build)| created_at(build))
+        .filter_map(|(_, document)| time(document))
         .collect();
     times.sort_unstable_by(|a, b| b.cmp(a));
     let Some(newest_left_out) = times.get(limit).copied() else {
-        return Ok(builds.find());
+        return Ok(documents.find());
     };
-    let is_newer = move |build: &Fields| created_at(build).is_some_and(|at| at > newest_left_out);
-    Ok(builds.find().filter(is_newer))
-}
-
-fn created_at(build: &Fields) -> Option<i64> {
-    build.get("createdAt")?.as_date()?.millis()
+    let is_newer = move |document: &Fields| time(document).is_some_and(|at| at > newest_left_out);
+    Ok(documents.find().filter(is_newer))
 }
 
 async fn log(

@@ -15,7 +15,7 @@ use super::{
     errors::{failed, from_core},
     hooks, images, launch_options,
     reached::address,
-    registries, uploads, wire,
+    registries, terminals, uploads, wire,
 };
 
 /// Adds all methods to a server. Once it is `stopping`, calls are refused. `proxied`: proxies stand
@@ -64,6 +64,7 @@ pub(super) fn register(
         .add("rebuildAppInstance", hooks::rebuild)
         .add("ai/rebuild", hooks::rebuild)
         .add("setAutoDeploy", hooks::set_auto_deploy)
+        .add("execOpen", terminals::open)
         .builder
 }
 
@@ -90,7 +91,10 @@ impl Methods {
             .method(name, move |context: MethodContext, params| {
                 context.unblock();
                 let address = address(context.connection(), proxied);
-                let arguments = Arguments::new(params).reached_at(address);
+                let caller = context.connection().client_address();
+                let arguments = Arguments::new(params)
+                    .reached_at(address)
+                    .called_from(caller.map(str::to_owned));
                 let said = Said {
                     name,
                     // Whatever is handed to it may be a password.

@@ -1,6 +1,7 @@
 //! The launcher as DDP clients see it. Only here are wire names and published fields known.
 
 mod arguments;
+mod audit;
 mod builds;
 mod disk;
 mod errors;
@@ -13,6 +14,7 @@ mod methods;
 mod publications;
 mod reached;
 mod registries;
+mod terminals;
 mod uploads;
 mod wire;
 
@@ -24,6 +26,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use publications::{Documents, Publications, collections};
+pub(crate) use terminals::terminal_size;
 
 /// The longest DDP message that a client may send, in bytes.
 const MAX_MESSAGE: usize = 4 * 1024 * 1024;

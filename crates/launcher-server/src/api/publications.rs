@@ -11,7 +11,7 @@ use ddp_server::{
 use launcher_core::{Change, InstanceView, Launcher, environment};
 
 use super::{
-    builds,
+    audit, builds,
     builds::{BuildDocuments, BuildPublications},
     disk, hooks, images,
     launch_options::to_fields,
@@ -26,6 +26,7 @@ pub(crate) struct Documents {
     disk: Writer,
     builds: BuildDocuments,
     registries: Writer,
+    audit: Writer,
 }
 
 /// Their reading ends.
@@ -36,6 +37,7 @@ pub(crate) struct Publications {
     disk: Collection,
     builds: BuildPublications,
     registries: Collection,
+    audit: Collection,
 }
 
 /// The two ends of all published collections, which are empty.
@@ -46,6 +48,7 @@ pub(crate) fn collections() -> (Documents, Publications) {
     let (disk, disk_view) = collection("Disk");
     let (builds, builds_view) = builds::collections();
     let (registries, registries_view) = collection("Registries");
+    let (audit, audit_view) = collection("AuditLog");
     let documents = Documents {
         app_instances: instances,
         docker_images: images,
@@ -53,6 +56,7 @@ pub(crate) fn collections() -> (Documents, Publications) {
         disk,
         builds,
         registries,
+        audit,
     };
     let publications = Publications {
         app_instances: instances_view,
@@ -61,6 +65,7 @@ pub(crate) fn collections() -> (Documents, Publications) {
         disk: disk_view,
         builds: builds_view,
         registries: registries_view,
+        audit: audit_view,
     };
     (documents, publications)
 }
@@ -78,12 +83,14 @@ pub(super) fn register(
         disk,
         builds,
         registries,
+        audit,
     } = publications;
     let builder = publish_all(builder, "appInstances", app_instances);
     let builder = publish_all(builder, "dockerImages", docker_images);
     let builder = disk::register(builder, disk, launcher);
     let builder = publish_all(builder, "registries", registries);
     let builder = publish_all(builder, "hooks", hooks);
+    let builder = audit::register(builder, audit);
     builds::register(builder, builds, launcher)
 }
 
@@ -105,6 +112,7 @@ impl Documents {
             Change::Registry(id, registry) => {
                 put(&self.registries, id, registry.map(registries::fields_of));
             }
+            Change::Audit(id, entry) => put(&self.audit, id, entry.map(audit::fields_of)),
             Change::Disk(id, document) => put(&self.disk, id, document.map(disk::fields_of)),
         }
     }

@@ -7,6 +7,7 @@ use launcher_core::{
     engine::DockerEngine,
     source::{FetchOptions, Options, install_crypto_provider},
     store::SqliteStore,
+    terminals::TerminalSettings,
     uploads::UploadSettings,
 };
 use launcher_proxy::Proxy;
@@ -120,11 +121,18 @@ impl Server {
     async fn stop(self) {
         self.stop.cancel();
         self.launcher.uploads().stop();
+        let terminals = self.launcher.terminals();
+        terminals.stop();
         // Whoever waits for a build gets an answer when it has ended.
         let builds = timeout(IN_FLIGHT, self.launcher.end_builds());
-        let (ended, ()) = tokio::join!(builds, self.api.finish(IN_FLIGHT));
-        if ended.is_err() {
+        let terminals = timeout(IN_FLIGHT, terminals.closed());
+        let finish = self.api.finish(IN_FLIGHT);
+        let (builds, terminals, ()) = tokio::join!(builds, terminals, finish);
+        if builds.is_err() {
             tracing::warn!("some builds are left to the next start");
+        }
+        if terminals.is_err() {
+            tracing::warn!("some terminals are left to the next start");
         }
         drop(tokio::join!(self.control, self.proxy));
         self.launcher.shutdown().await;
@@ -180,6 +188,9 @@ fn settings(config: &Config) -> Settings {
             ..Options::default()
         },
         builds: config.builds.clone(),
+        terminals: TerminalSettings {
+            idle: config.terminal_idle,
+        },
     }
 }
 

@@ -4,6 +4,7 @@ mod images;
 mod launches;
 mod rebuilds;
 mod recovery;
+mod terminals;
 mod wishes;
 
 use std::{net::Ipv4Addr, path::Path, sync::Arc, time::Duration};
@@ -14,6 +15,7 @@ use parking_lot::Mutex;
 use crate::{
     AppInstance, Change, DiskSettings, Environment, Error, Hostname, Image, ImageName,
     InstanceView, LaunchOptions, Launcher, Observer, Parts, Settings, Status,
+    audit::AuditEntry,
     engine::fake::{FakeEngine, PULLABLE},
     hooks::HookView,
     source,
@@ -38,6 +40,7 @@ struct Heard {
     statuses: Mutex<Vec<String>>,
     images: Mutex<IndexMap<String, Image>>,
     hooks: Mutex<IndexMap<String, HookView>>,
+    audit: Mutex<IndexMap<String, AuditEntry>>,
 }
 
 impl Observer for Heard {
@@ -53,6 +56,7 @@ impl Observer for Heard {
             }
             Change::Image(id, image) => keep(&self.images, id, image),
             Change::Hook(id, hook) => keep(&self.hooks, id, hook),
+            Change::Audit(id, entry) => keep(&self.audit, id, entry),
             _ => {}
         }
     }
@@ -152,6 +156,7 @@ fn settings(directory: &Path) -> Settings {
             max_bytes: 1_000_000,
         },
         disk: DiskSettings::default(),
+        terminals: crate::terminals::TerminalSettings::default(),
     }
 }
 
