@@ -2,13 +2,14 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { readFile, readdir } from 'node:fs/promises';
+import net from 'node:net';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { dockerfile } from './support/archives.js';
 import { docker, image } from './support/docker.js';
 import { Foreign } from './support/foreign.js';
 import { freePort } from './support/ports.js';
-import { Registry, Relay, bridgeAddress, users } from './support/registry.js';
+import { Registry, Relay, WrongRegistry, bridgeAddress, users } from './support/registry.js';
 import { until } from './support/until.js';
 import { Watching, gone, isOver } from './support/watching.js';
 import { refused, required } from './support/world.js';
@@ -293,6 +294,73 @@ describe('a registry that wants a password', () => {
     assert.match(places.get('the log'), / TRACE /, 'all is logged that can be');
     for (const [place, text] of places) {
       for (const secret of secrets) assert.equal(text.includes(secret), false, `${place} has ${secret}`);
+    }
+  });
+});
+
+describe('what is no good registry is told apart:', () => {
+  let world;
+
+  before(async () => {
+    world = await Watching.start();
+  });
+  after(() => world?.close());
+
+  // A pull and a launch fail with these words.
+  async function says(host, words) {
+    const name = `${host}/team/app:1`;
+    assert.match(await world.failed('image/pull', name), words);
+    await refused(world.ddp.call('launchAppInstance', { appImage: name, ...required }), 500, words);
+    await until(() => world.imageDocuments(name).length === 0, 'the document to go');
+  }
+
+  it('one whose certificate is not trusted', async () => {
+    const wrong = await WrongRegistry.start((_, response) => response.writeHead(200).end('{}'), { address: await bridgeAddress(), tls: true });
+    try {
+      await says(wrong.host, /: the Docker engine does not trust the certificate of the registry \S+: certificate (signed by unknown authority|relies on)/);
+      const stored = world.ddp.call('registry/add', { registry: wrong.host, username: 'user', password: 'hunter2-tls' });
+      const { details } = await refused(stored, 500, /the credentials were not stored: the Docker engine does not trust the certificate/);
+      assert.doesNotMatch(details, /hunter2/);
+    } finally {
+      await wrong.close();
+    }
+  });
+
+  for (const [what, greeting] of [['speaks first', 'SSH-2.0-something\r\n'], ['says nothing that is HTTP', null]]) {
+    it(`a port that ${what}`, async () => {
+      const server = net.createServer((socket) => {
+        socket.on('error', () => {});
+        if (greeting) socket.end(greeting, () => socket.destroy());
+        else socket.once('data', () => socket.end('nonsense\r\n\r\n', () => socket.destroy()));
+      });
+      await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+      try {
+        await says(`127.0.0.1:${server.address().port}`, /: what answers at \S+ is no registry: it speaks no HTTP$/);
+      } finally {
+        await new Promise((resolve) => server.close(resolve));
+      }
+    });
+  }
+
+  it('one whose rate limit is reached', async () => {
+    const errors = { errors: [{ code: 'TOOMANYREQUESTS', message: 'You have reached your pull rate limit.' }] };
+    const wrong = await WrongRegistry.start((request, response) => {
+      if (request.url === '/v2/') return response.writeHead(200, { 'Content-Type': 'application/json' }).end('{}');
+      return response.writeHead(429, { 'Content-Type': 'application/json', 'Retry-After': '60' }).end(JSON.stringify(errors));
+    });
+    try {
+      await says(wrong.host, /: the registry \S+ answers no more for now: its rate limit is reached \(no credentials were used; registry\/add stores some\)$/);
+    } finally {
+      await wrong.close();
+    }
+  });
+
+  it('one that is ill', async () => {
+    const wrong = await WrongRegistry.start((request, response) => response.writeHead(503, { 'Content-Type': 'text/html' }).end('<h1>Service Unavailable</h1>'));
+    try {
+      await says(wrong.host, / cannot be pulled: received unexpected HTTP status: 503 Service Unavailable$/);
+    } finally {
+      await wrong.close();
     }
   });
 });

@@ -108,6 +108,13 @@ export function bundleFiles(release) {
   };
 }
 
+/** These files with all of the packages that they name, as far as can be seen, so that nothing has to be run to make an image. */
+export function carried(files) {
+  const { dependencies } = JSON.parse(files['programs/server/package.json']);
+  const packages = Object.keys(dependencies).map((name) => [`programs/server/node_modules/${name}/package.json`, '{}']);
+  return { ...files, ...Object.fromEntries(packages) };
+}
+
 /** The archive of these files in `bundle/`, as `meteor build` packs them. */
 export function packed(files) {
   const entries = Object.entries(files).map(([name, body]) => ({ name: `bundle/${name}`, body, mode: name.endsWith('.sh') ? 0o555 : 0o444 }));

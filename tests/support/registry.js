@@ -1,16 +1,21 @@
 // An image registry on loopback: Debian's docker-registry, with an empty folder, with or without authentication; and a relay
 // before it, where its bytes can be held up and its connections cut.
-import { spawn } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import http from 'node:http';
+import https from 'node:https';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { dockerfile } from './archives.js';
 import { docker } from './docker.js';
 import { request } from './http.js';
 import { freePort } from './ports.js';
 import { until } from './until.js';
+
+const run = promisify(execFile);
 
 /** Users of a registry with authentication: each one's password, and the line that `htpasswd -B` makes of it. */
 export const users = {
@@ -134,5 +139,33 @@ export class Relay {
     const closed = new Promise((resolve) => this.server.close(resolve));
     for (const socket of this.#sockets) socket.destroy();
     await closed;
+  }
+}
+
+/** Something that is no good registry: what `answer(request, response)` says, with a certificate that nobody knows where `tls` is set. */
+export class WrongRegistry {
+  static async start(answer, { address = '127.0.0.1', tls } = {}) {
+    const wrong = new WrongRegistry();
+    wrong.server = tls ? https.createServer(await selfSigned(address), answer) : http.createServer(answer);
+    await new Promise((resolve, reject) => wrong.server.once('error', reject).listen(0, address, resolve));
+    wrong.host = `${address}:${wrong.server.address().port}`;
+    return wrong;
+  }
+
+  async close() {
+    this.server.closeAllConnections();
+    await new Promise((resolve) => this.server.close(resolve));
+  }
+}
+
+async function selfSigned(address) {
+  const folder = await mkdtemp(join(tmpdir(), 'meteor-launcher-tls-'));
+  const [key, cert] = [join(folder, 'key.pem'), join(folder, 'cert.pem')];
+  try {
+    const names = ['-subj', '/CN=registry.test', '-addext', `subjectAltName=IP:${address}`];
+    await run('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '1', ...names, '-keyout', key, '-out', cert]);
+    return { key: await readFile(key), cert: await readFile(cert) };
+  } finally {
+    await rm(folder, { recursive: true, force: true });
   }
 }

@@ -124,25 +124,25 @@ pub(crate) struct ServeArgs {
     #[arg(long, env = "LAUNCHER_BUILD_CPUS", value_name = "N", value_parser = cpus)]
     build_cpus: Option<f64>,
 
-    /// Minutes that a build may take once its archive is there.
+    /// Minutes that a build may take once its archive is there, such as 90 or 0.5.
     #[arg(
         long,
         env = "LAUNCHER_BUILD_TIMEOUT",
-        default_value_t = 60,
-        value_parser = clap::value_parser!(u16).range(1..),
+        default_value = "60",
+        value_parser = minutes,
         value_name = "MINUTES"
     )]
-    build_timeout: u16,
+    build_timeout: Duration,
 
     /// Minutes that the download of an archive may take.
     #[arg(
         long,
         env = "LAUNCHER_DOWNLOAD_TIMEOUT",
-        default_value_t = 30,
-        value_parser = clap::value_parser!(u16).range(1..),
+        default_value = "30",
+        value_parser = minutes,
         value_name = "MINUTES"
     )]
-    download_timeout: u16,
+    download_timeout: Duration,
 
     /// Seconds after which a terminal is closed in which nothing was typed and nothing shown.
     #[arg(
@@ -239,9 +239,9 @@ impl ServeArgs {
                 at_once: self.builds_at_once.into(),
                 memory_bytes: self.build_memory,
                 cpus: self.build_cpus,
-                time: minutes(self.build_timeout),
+                time: self.build_timeout,
             },
-            download_time: minutes(self.download_timeout),
+            download_time: self.download_timeout,
             terminal_idle: Duration::from_secs(self.terminal_idle.into()),
             http_forwarded_count: self.http_forwarded_count,
             log: self.log,
@@ -280,8 +280,15 @@ fn cpus(text: &str) -> Result<f64, String> {
         .ok_or_else(|| "it must be a number, at least 0.01".into())
 }
 
-fn minutes(minutes: u16) -> Duration {
-    Duration::from_secs(u64::from(minutes) * 60)
+/// Longest deadline that can be chosen, in minutes: 45 days.
+const MAX_MINUTES: f64 = 65_535.0;
+
+fn minutes(text: &str) -> Result<Duration, String> {
+    let minutes = text.trim().parse::<f64>().ok();
+    minutes
+        .filter(|minutes| (0.01..=MAX_MINUTES).contains(minutes))
+        .map(|minutes| Duration::from_secs_f64(minutes * 60.0))
+        .ok_or_else(|| "it must be a number from 0.01 to 65535".into())
 }
 
 #[cfg(test)]
@@ -328,6 +335,18 @@ mod tests {
         assert_eq!(
             ["1.5", "0", "NaN", "x"].map(|text| cpus(text).ok()),
             [Some(1.5), None, None, None]
+        );
+        assert_eq!(
+            ["90", "0.5", "0", "-1", "1e9", "NaN", "x"].map(|text| minutes(text).ok()),
+            [
+                Some(Duration::from_secs(5400)),
+                Some(Duration::from_secs(30)),
+                None,
+                None,
+                None,
+                None,
+                None
+            ]
         );
     }
 }

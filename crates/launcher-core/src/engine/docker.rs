@@ -41,6 +41,8 @@ const LOGIN: Duration = Duration::from_secs(30);
 const RECENT: Duration = Duration::from_secs(2);
 /// Containers that are inspected at the same time.
 const INSPECT_AT_ONCE: usize = 8;
+/// What has happened when an answer ends before its end.
+pub(super) const BROKE_OFF: &str = "the connection broke off";
 
 /// A Docker engine. It is looked for when it is first needed, and again until it is found, so it may
 /// be started after the launcher.
@@ -373,6 +375,10 @@ impl From<DockerError> for EngineError {
             DockerError::SocketNotFoundError(path) => {
                 Self::Unreachable(format!("there is no socket {path}"))
             }
+            // `bollard` gives what went wrong in an answer as a text only.
+            DockerError::IOError { err } if err.raw_os_error().is_none() => {
+                Self::Unreachable(BROKE_OFF.into())
+            }
             DockerError::HyperLegacyError { .. }
             | DockerError::HyperResponseError { .. }
             | DockerError::IOError { .. } => Self::Unreachable(innermost(&error)),
@@ -382,12 +388,15 @@ impl From<DockerError> for EngineError {
 }
 
 /// The cause of all causes, which is the one that the operating system tells.
-pub(super) fn innermost(error: &dyn std::error::Error) -> String {
+pub(super) fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
     let mut error = error;
     while let Some(source) = error.source() {
         error = source;
     }
-    error.to_string()
+    match error.is::<hyper::Error>() {
+        true => BROKE_OFF.to_owned(),
+        false => error.to_string(),
+    }
 }
 
 /// Docker writes the year 1 for "never".

@@ -16,6 +16,7 @@ use tokio::time::{sleep, timeout};
 
 use super::{
     BuildFailure, BuildLimits, BuildOutput, BuildSpec, EngineError,
+    docker::BROKE_OFF,
     docker_login::{all_credentials, make_credentials_readable},
 };
 
@@ -133,7 +134,7 @@ impl Watch<'_> {
                 self.said(&text);
             }
         }
-        let broken = || EngineError::Unreachable("it broke the build off".into()).into();
+        let broken = || EngineError::Unreachable(BROKE_OFF.into()).into();
         made.ok_or_else(broken)
     }
 
@@ -266,6 +267,22 @@ mod tests {
         let failed = "The command '/bin/sh -c exit 7' returned a non-zero code: 7";
         assert_eq!(exit_code(failed), Some(7));
         assert_eq!(exit_code("COPY failed: no such file"), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_build_that_says_nothing_is_given_up() {
+        use futures_util::stream;
+
+        let mut watch = Watch {
+            output: &|_| {},
+            events: stream::pending().boxed(),
+            container: None,
+            ran_out: VecDeque::new(),
+            gone: VecDeque::new(),
+        };
+        let said = stream::iter([Ok(BuildInfo::default())]);
+        let failure = watch.until_end(said.chain(stream::pending())).await;
+        assert!(matches!(failure, Err(BuildFailure::Silent(SILENCE))));
     }
 
     #[test]

@@ -23,7 +23,10 @@ use tokio_util::{
 };
 use url::Url;
 
-use super::{EngineError, docker::innermost};
+use super::{
+    EngineError,
+    docker::{BROKE_OFF, innermost},
+};
 
 /// Longest answer that is read, in bytes; a container's description has 10 KB, one of all that is on
 /// the engine's disk about 1 KB for each thing.
@@ -149,10 +152,14 @@ impl Response {
 
 impl From<std::io::Error> for EngineError {
     fn from(error: std::io::Error) -> Self {
-        unreachable(error)
+        match error.raw_os_error() {
+            Some(_) => unreachable(error),
+            // The HTTP library's, of an answer that has no end.
+            None => Self::Unreachable(BROKE_OFF.into()),
+        }
     }
 }
 
-fn unreachable(error: impl std::error::Error) -> EngineError {
+fn unreachable(error: impl std::error::Error + 'static) -> EngineError {
     EngineError::Unreachable(innermost(&error))
 }

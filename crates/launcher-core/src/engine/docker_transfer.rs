@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::StreamExt;
+use futures_util::{Stream, StreamExt};
 use http_body_util::Full;
 use hyper::Request;
 use serde::Deserialize;
@@ -11,8 +11,8 @@ use tokio::time::timeout;
 use url::form_urlencoded;
 
 use super::{
-    EngineError, LayerState, Transfer, TransferNews,
-    docker::bounded,
+    EngineError, LayerState, Transfer, TransferNews, TransferOutput,
+    docker::BROKE_OFF,
     docker_login::{self, masked},
     docker_request::ask,
 };
@@ -46,7 +46,7 @@ pub(super) async fn pull(
 ) -> Result<String, EngineError> {
     let query = query("fromImage", &transfer.name);
     let path = format!("/v{version}/images/create?{query}");
-    carry_out(host, &path, transfer, "pull the image").await
+    carry_out(host, &path, transfer).await
 }
 
 /// See [`super::Engine::push`].
@@ -61,7 +61,7 @@ pub(super) async fn push(
         .rsplit_once(':')
         .ok_or_else(|| EngineError::Failed("an image is pushed by name and tag".into()))?;
     let path = format!("/v{version}/images/{repository}/push?{}", query("tag", tag));
-    carry_out(host, &path, transfer, "push the image").await
+    carry_out(host, &path, transfer).await
 }
 
 fn query(name: &str, value: &str) -> String {
@@ -70,13 +70,9 @@ fn query(name: &str, value: &str) -> String {
         .finish()
 }
 
-async fn carry_out(
-    host: &str,
-    path: &str,
-    transfer: &Transfer,
-    what: &'static str,
-) -> Result<String, EngineError> {
-    let outcome = bounded(TRANSFER, what, follow(host, path, transfer)).await;
+async fn carry_out(host: &str, path: &str, transfer: &Transfer) -> Result<String, EngineError> {
+    let outcome = timeout(TRANSFER, follow(host, path, transfer)).await;
+    let outcome = outcome.unwrap_or_else(|_| Err(too_long("was not done", TRANSFER)));
     outcome.map_err(|error| masked(error, transfer.login.as_ref()))
 }
 
@@ -93,15 +89,23 @@ async fn follow(host: &str, path: &str, transfer: &Transfer) -> Result<String, E
         .body(Full::<Bytes>::default())
         .map_err(|e| EngineError::Failed(e.to_string()))?;
     // The engine begins to answer when the registry has.
-    let response = bounded(SILENCE, "begin the transfer", ask(host, request)).await?;
+    let response = timeout(SILENCE, ask(host, request)).await;
+    let response = response.map_err(|_| too_long("did not begin", SILENCE))??;
     if !response.status.is_success() {
         return Err(response.document().await.err().unwrap_or_else(broke_off));
     }
-    let mut lines = std::pin::pin!(response.lines());
+    to_end(response.lines(), &transfer.output).await
+}
+
+async fn to_end(
+    lines: impl Stream<Item = Result<String, EngineError>>,
+    output: &TransferOutput,
+) -> Result<String, EngineError> {
+    let mut lines = std::pin::pin!(lines);
     let mut digest = None;
     loop {
         let next = timeout(SILENCE, lines.next()).await;
-        let Some(line) = next.map_err(|_| EngineError::Deadline("go on with the transfer"))? else {
+        let Some(line) = next.map_err(|_| too_long("did not go on", SILENCE))? else {
             // The engine says it last: without it, it did not come to the end.
             return digest.ok_or_else(broke_off);
         };
@@ -111,12 +115,20 @@ async fn follow(host: &str, path: &str, transfer: &Transfer) -> Result<String, E
             return Err(EngineError::Failed(error));
         }
         digest = digest_in(&message.status).or(digest);
-        (transfer.output)(message.news());
+        output(message.news());
     }
 }
 
 fn broke_off() -> EngineError {
-    EngineError::Failed("the Docker engine broke off".into())
+    EngineError::Unreachable(BROKE_OFF.into())
+}
+
+/// Said of an image that cannot be pulled or pushed.
+fn too_long(what: &str, limit: Duration) -> EngineError {
+    EngineError::Failed(format!(
+        "the transfer {what} within {} min",
+        limit.as_secs() / 60
+    ))
 }
 
 impl Message {
@@ -182,6 +194,19 @@ mod tests {
         assert_eq!(digest_in(&pulled), Some(digest.clone()));
         assert_eq!(digest_in(&pushed), Some(digest));
         assert_eq!(digest_in("Pulling from team/app"), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_transfer_that_stands_still_is_given_up_and_one_without_end_is_the_engines_failure() {
+        use futures_util::stream;
+
+        let begun = || stream::iter([Ok(r#"{"status":"Pulling from team/app"}"#.to_owned())]);
+        let output: TransferOutput = std::sync::Arc::new(|_| {});
+        let silent = to_end(begun().chain(stream::pending()), &output).await;
+        let expected = "the transfer did not go on within 2 min";
+        assert_eq!(silent, Err(EngineError::Failed(expected.into())));
+        let ended = to_end(begun(), &output).await;
+        assert!(matches!(ended, Err(EngineError::Unreachable(_))));
     }
 
     #[test]

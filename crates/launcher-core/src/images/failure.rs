@@ -96,7 +96,11 @@ fn quoted(step: &BuildStep) -> String {
 }
 
 fn no_space(failure: &BuildFailure, output: &[String]) -> bool {
-    let says = |text: &str| text.contains("no space left on device") || text.contains("ENOSPC");
+    // Go and Node write it small, C libraries do not.
+    let says = |text: &str| {
+        let text = text.to_ascii_lowercase();
+        text.contains("no space left on device") || text.contains("enospc")
+    };
     match failure {
         BuildFailure::Engine(EngineError::Failed(text)) => says(text),
         _ => output.iter().any(|line| says(line)),
@@ -230,11 +234,15 @@ mod tests {
             said(&engine(full), "COPY x /", &[]),
             "no space left on the engine's disk while carrying out step 3 of 5, \"COPY x /\""
         );
-        let npm = said(&step(1, false), NPM, &["npm error code ENOSPC"]);
-        assert_eq!(
-            npm,
-            "no space left on the engine's disk while installing npm packages"
-        );
+        for line in [
+            "npm error code ENOSPC",
+            "cp: error writing 'x': No space left on device",
+        ] {
+            assert_eq!(
+                said(&step(1, false), NPM, &[line]),
+                "no space left on the engine's disk while installing npm packages"
+            );
+        }
     }
 
     #[test]
@@ -242,6 +250,10 @@ mod tests {
         assert_eq!(
             said(&BuildFailure::TooLong(Duration::from_secs(3600)), NPM, &[]),
             "not done within 60 min (see --build-timeout); it was installing npm packages"
+        );
+        assert_eq!(
+            said(&BuildFailure::Silent(Duration::from_secs(900)), NPM, &[]),
+            "nothing was said for 15 min while installing npm packages"
         );
     }
 

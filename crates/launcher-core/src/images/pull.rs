@@ -101,8 +101,10 @@ impl Images {
             pulled = self.tell_transfer(Verb::Pull, name, progress) => pulled,
             ended = given_up(progress, abandoned) => Err(ended),
         };
-        self.settle(name, Ending::Badly).await?;
+        let settled = self.settle(name, Ending::Badly).await;
+        // An engine that has gone cannot be asked either; what is told is how the pull ended.
         pulled?;
+        settled?;
         self.claim_pulled(name, &before, Made::Pulled).await;
         Ok(self.table.get(name).and_then(|image| image.image_id))
     }

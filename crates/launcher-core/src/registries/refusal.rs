@@ -38,6 +38,7 @@ pub(crate) struct Refusal {
 enum Cause {
     NoTls,
     NoPlain,
+    NoHttp,
     Certificate,
     TooOften,
     Denied,
@@ -45,15 +46,28 @@ enum Cause {
     OtherPlatform,
     Unreachable,
     BrokenOff,
+    NoSpace,
     Other,
 }
 
 /// Words of Docker's by which a cause is known; the first that fits counts.
-const WORDS: [(Cause, &[&str]); 9] = [
+const WORDS: [(Cause, &[&str]); 11] = [
+    (Cause::NoSpace, &["no space left on device"]),
     (Cause::NoTls, &["server gave http response to https client"]),
     (
         Cause::NoPlain,
-        &["malformed http response", "http request to an https server"],
+        // What is malformed is an alert of TLS.
+        &[
+            r#"malformed http response "\x15\x03"#,
+            "http request to an https server",
+        ],
+    ),
+    (
+        Cause::NoHttp,
+        &[
+            "malformed http",
+            "first record does not look like a tls handshake",
+        ],
     ),
     (Cause::Certificate, &["x509:", "certificate"]),
     (
@@ -139,6 +153,9 @@ impl Attempt<'_> {
             Cause::NoPlain => format!(
                 "the registry {registry} speaks HTTPS where the Docker engine expects plain HTTP"
             ),
+            Cause::NoHttp => {
+                format!("what answers at {registry} is no registry: it speaks no HTTP")
+            }
             Cause::Certificate => format!(
                 "the Docker engine does not trust the certificate of the registry {registry}: {}",
                 from_word(text, "x509:")
@@ -159,6 +176,7 @@ impl Attempt<'_> {
                 last_part(text)
             ),
             Cause::BrokenOff => format!("the connection to the registry {registry} broke off"),
+            Cause::NoSpace => "no space is left on the engine's disk".to_owned(),
             Cause::Other => shortened(text),
         }
     }

@@ -216,6 +216,21 @@ fn each_of_dockers_refusals_is_a_sentence() {
             "not for this machine's architecture",
         ),
         (None, "unexpected EOF", "broke off"),
+        (
+            None,
+            r#"Get "http://registry.test:5000/v2/": net/http: HTTP/1.x transport connection broken: malformed HTTP response "SSH-2.0-x""#,
+            "what answers at registry.test:5000 is no registry: it speaks no HTTP",
+        ),
+        (
+            None,
+            r#"Get "http://registry.test:5000/v2/": net/http: HTTP/1.x transport connection broken: malformed HTTP response "\x15\x03\x01\x00\x02\x02""#,
+            "speaks HTTPS where the Docker engine expects plain HTTP",
+        ),
+        (
+            None,
+            "write /var/lib/docker/tmp/GetImageBlob1: no space left on device",
+            "no space is left on the engine's disk",
+        ),
         (None, "something else", "something else"),
     ] {
         let said = sentence(username, text);

@@ -66,7 +66,7 @@ pub enum SourceError {
         after: Duration,
     },
     /// The whole download took too long.
-    #[error("the archive was not downloaded within {0:?}")]
+    #[error("the archive was not downloaded within {0:?} (see --download-timeout)")]
     Deadline(Duration),
     /// More bytes than are taken.
     #[error("the archive is larger than the limit of {limit} bytes")]

@@ -377,7 +377,10 @@ async fn servers_that_fall_silent_are_given_up() {
         ..options()
     };
     let text = failure(Answer::Stall(partly), hurried).await;
-    assert_eq!(text, "the archive was not downloaded within 100ms");
+    assert_eq!(
+        text,
+        "the archive was not downloaded within 100ms (see --download-timeout)"
+    );
 }
 
 #[tokio::test]
@@ -453,7 +456,7 @@ async fn answers_without_an_end_are_ended() {
     let url = endless(chunks, "1\r\nx\r\n", Duration::from_millis(20)).await;
     assert_eq!(
         failure_of(&url, hurried.clone()).await,
-        "the archive was not downloaded within 300ms"
+        "the archive was not downloaded within 300ms (see --download-timeout)"
     );
     let url = endless(
         "HTTP/1.1 200 OK\r\n",
@@ -463,7 +466,7 @@ async fn answers_without_an_end_are_ended() {
     .await;
     assert_eq!(
         failure_of(&url, hurried).await,
-        "the archive was not downloaded within 300ms"
+        "the archive was not downloaded within 300ms (see --download-timeout)"
     );
 }
 
