@@ -393,7 +393,10 @@ pub(super) fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
     while let Some(source) = error.source() {
         error = source;
     }
-    match error.is::<hyper::Error>() {
+    let ended = error
+        .downcast_ref::<std::io::Error>()
+        .is_some_and(|error| error.kind() == std::io::ErrorKind::UnexpectedEof);
+    match ended || error.is::<hyper::Error>() {
         true => BROKE_OFF.to_owned(),
         false => error.to_string(),
     }

@@ -133,7 +133,7 @@ impl Response {
             LinesCodecError::MaxLineLengthExceeded => {
                 EngineError::Failed("the Docker engine sent an endless line".into())
             }
-            LinesCodecError::Io(error) => unreachable(error),
+            LinesCodecError::Io(error) => error.into(),
         })
     }
 
