@@ -143,7 +143,7 @@ describe('a build that says more than anybody can read', () => {
   before(async () => (world = await Watching.start()));
   after(() => world?.close());
 
-  it('keeps nobody else waiting, and says how much is left out', async () => {
+  it('keeps nobody else waiting, and tells or counts every line', async () => {
     const lines = 100_000;
     const name = `${imagePrefix}talkative`;
     const url = world.archives.serve('talkative.tar', await busybox({ label: buildLabel, lines: [`RUN yes ${'many '.repeat(60)}| head -n ${lines}`, 'RUN echo the end'] }));
@@ -162,15 +162,13 @@ describe('a build that says more than anybody can read', () => {
     assert.ok(answers > 0, 'others were answered meanwhile');
     await until(() => [...reader.collection('BuildLog').values()].some(({ text }) => text === 'the end'), 'the last line');
     const told = reader.messages.filter(({ msg, collection }) => msg === 'added' && collection === 'BuildLog').map(({ fields }) => fields);
+    // How many are left out depends on how fast they come: each is told, or counted.
     let number = 0;
-    let leftOut = 0;
     for (const { number: its, text } of told) {
-      const count = Number(/^\((\d+) lines are left out\)$/.exec(text)?.[1] ?? 1);
-      if (count > 1) leftOut += count;
-      number += count;
+      number += Number(/^\((\d+) lines are left out\)$/.exec(text)?.[1] ?? 1);
       assert.equal(its, number, text);
     }
-    assert.ok(number > lines && leftOut > 0, `${number} lines, ${leftOut} left out`);
+    assert.ok(number > lines, `${number} lines`);
     const kept = await world.log(id);
     assert.ok(kept.length <= 5_000 && kept.includes('the end'));
     for (const client of [reader, other]) await client.close();
