@@ -11,7 +11,9 @@ use launcher_core::{
 };
 use tokio::{io::AsyncWriteExt, time::sleep};
 
-use self::servers::{INFO, answers, ddp, each, echo, head, http, nobody, records, says, trickles};
+use self::servers::{
+    INFO, VERSION_PRE1, answers, ddp, each, echo, head, http, nobody, records, says, trickles,
+};
 use super::AppProber;
 
 const REFUSED: &str = "connection refused";
@@ -258,7 +260,7 @@ async fn a_session_is_one_that_is_connected() {
     assert_eq!(found(says(OLD).await).await, Ok(HealthKind::Meteor));
     static OTHER_VERSION: &[&[&str]] = &[
         &[r#"{"msg":"failed","version":"pre1"}"#, "close"],
-        &[r#"{"msg":"connected","session":"s"}"#],
+        &[VERSION_PRE1, r#"{"msg":"connected","session":"s"}"#],
     ];
     assert_eq!(
         found(says(OTHER_VERSION).await).await,

@@ -15,6 +15,8 @@ use tokio_tungstenite::{accept_async, tungstenite::Message};
 pub(super) const INFO: &str =
     r#"{"websocket":true,"origins":["*:*"],"cookie_needed":false,"entropy":7}"#;
 
+pub(super) const VERSION_PRE1: &str = r#""version":"pre1""#;
+
 /// A DDP server, as an app's.
 pub(super) async fn ddp(transports: Transports) -> (u16, Server) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -96,7 +98,7 @@ pub(super) async fn trickles(beginning: &'static str) -> u16 {
 }
 
 /// SockJS that says over its WebSocket what is given, one text per connection and line, and then
-/// nothing more; `close` closes it.
+/// nothing more; `close` closes it, and [`VERSION_PRE1`] must have been in the client's `connect`.
 pub(super) async fn says(scripts: &'static [&'static [&'static str]]) -> u16 {
     let scripts = Arc::new(parking_lot::Mutex::new(scripts.iter().cycle()));
     each(move |mut stream| {
@@ -110,11 +112,14 @@ pub(super) async fn says(scripts: &'static [&'static [&'static str]]) -> u16 {
                 return;
             }
             let mut socket = accept_async(stream).await.unwrap();
-            let _connect = socket.next().await;
+            let Some(Ok(connect)) = socket.next().await else {
+                return;
+            };
             let script = *scripts.lock().next().unwrap();
             for text in script {
                 match *text {
                     "close" => return,
+                    VERSION_PRE1 => assert!(connect.to_text().unwrap().contains(VERSION_PRE1)),
                     text => socket.send(Message::text(text)).await.unwrap(),
                 }
             }
