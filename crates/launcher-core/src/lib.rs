@@ -10,6 +10,7 @@
 
 pub mod app_instance;
 pub mod audit;
+mod budget;
 pub mod build;
 mod builds;
 pub mod digest;

@@ -3,9 +3,8 @@
 use std::collections::VecDeque;
 
 use jiff::Timestamp;
-use tokio::time::Instant;
 
-use crate::LogLine;
+use crate::{LogLine, budget::Budget};
 
 /// Lines of one build that are kept, and bytes of their texts.
 pub(super) const MAX_LINES: usize = 5_000;
@@ -26,8 +25,7 @@ pub(super) struct Lines {
     told: u64,
     /// A line whose end has not come yet.
     unfinished: String,
-    allowed: f64,
-    allowed_at: Instant,
+    budget: Budget,
 }
 
 impl Lines {
@@ -38,8 +36,7 @@ impl Lines {
             said: 0,
             told: 0,
             unfinished: String::new(),
-            allowed: BURST,
-            allowed_at: Instant::now(),
+            budget: Budget::new(BURST, PER_SECOND),
         }
     }
 
@@ -108,17 +105,12 @@ impl Lines {
 
     /// The lines that came since this was last asked. Of a build that says more than anybody can
     /// read, the newest that may be told, and before them a line that counts those left out.
-    pub(super) fn untold(&mut self, now: Instant) -> Vec<LogLine> {
-        let seconds = now.duration_since(self.allowed_at).as_secs_f64();
-        self.allowed = (self.allowed + seconds * PER_SECOND).min(BURST);
-        self.allowed_at = now;
+    pub(super) fn untold(&mut self) -> Vec<LogLine> {
         let mut lines = Vec::new();
         for line in self.kept.iter().rev() {
-            let cost = (line.text.len() + OVERHEAD) as f64;
-            if line.number <= self.told || cost > self.allowed {
+            if line.number <= self.told || !self.budget.take(line.text.len() + OVERHEAD) {
                 break;
             }
-            self.allowed -= cost;
             lines.push(line.clone());
         }
         lines.extend(self.left_out(lines.last()));
@@ -154,7 +146,7 @@ mod tests {
         let mut lines = Lines::new();
         lines.add("10 %\r20");
         lines.add(" %\r30 %\r\ndone\n");
-        assert_eq!(texts(&lines.untold(Instant::now())), ["30 %", "done"]);
+        assert_eq!(texts(&lines.untold()), ["30 %", "done"]);
     }
 
     #[tokio::test(start_paused = true)]
@@ -165,10 +157,7 @@ mod tests {
         }
         assert!(lines.unfinished.chars().count() <= 4 * MAX_WIDTH);
         lines.add("\n");
-        assert_eq!(
-            lines.untold(Instant::now())[0].text.chars().count(),
-            MAX_WIDTH
-        );
+        assert_eq!(lines.untold()[0].text.chars().count(), MAX_WIDTH);
     }
 
     #[tokio::test(start_paused = true)]
@@ -180,7 +169,7 @@ mod tests {
                 "line {number} of many, as long as lines are in general\n"
             ));
             if lines.pending() == 1_000 {
-                told += lines.untold(Instant::now()).len();
+                told += lines.untold().len();
             }
         }
         assert_eq!(told, 10_000);
@@ -195,7 +184,7 @@ mod tests {
                 "line {number} of many, as long as lines are in general\n"
             ));
             if lines.pending() == 1_000 {
-                told.extend(lines.untold(Instant::now()));
+                told.extend(lines.untold());
             }
             if number % 100_000 == 0 {
                 tokio::time::advance(Duration::from_secs(1)).await;

@@ -219,7 +219,7 @@ impl Progress {
     }
 
     fn tell_lines(&self, state: &mut State) {
-        let lines = state.lines.untold(Instant::now());
+        let lines = state.lines.untold();
         if !lines.is_empty() {
             self.observer.changed(Change::Log(&state.build.id, &lines));
         }

@@ -50,6 +50,8 @@ pub(crate) struct FakeEngine {
 
 struct State {
     containers: BTreeMap<String, Made>,
+    /// Those that were removed: who reads their logs reads them to the end.
+    gone: BTreeMap<String, Made>,
     images: BTreeMap<String, EngineImage>,
     nameless: Vec<EngineImage>,
     failing: BTreeSet<&'static str>,
@@ -105,6 +107,7 @@ impl Default for FakeEngine {
     fn default() -> Self {
         let state = State {
             containers: BTreeMap::new(),
+            gone: BTreeMap::new(),
             images: BTreeMap::from([("app:latest".to_owned(), image())]),
             nameless: Vec::new(),
             failing: BTreeSet::new(),
@@ -221,6 +224,11 @@ impl FakeEngine {
         self.stir();
     }
 
+    /// How many logs are being followed.
+    pub(crate) fn followed(&self) -> usize {
+        self.stirred.receiver_count()
+    }
+
     fn stir(&self) {
         self.stirred.send_modify(|number| *number += 1);
     }
@@ -234,9 +242,15 @@ impl FakeEngine {
     pub(crate) fn vanish(&self, id: &str, silently: bool) {
         let made = self.state.lock().containers.remove(id);
         self.programs.end_all(id);
-        if let (Some(made), false) = (made, silently) {
+        let Some(mut made) = made else {
+            return;
+        };
+        if !silently {
             self.tell(&made);
         }
+        end(&mut made.container);
+        self.state.lock().gone.insert(id.to_owned(), made);
+        self.stir();
     }
 
     /// The marks of the programs that run beside containers' own.
@@ -298,7 +312,8 @@ impl FakeEngine {
         after: usize,
     ) -> Option<(Vec<LogPiece>, bool)> {
         let state = self.state.lock();
-        let made = state.containers.get(container)?;
+        let made = state.containers.get(container);
+        let made = made.or_else(|| state.gone.get(container))?;
         let wanted = made.log.iter().filter(|piece| match piece.stream {
             LogStream::Stdout => query.stdout,
             LogStream::Stderr => query.stderr,
@@ -431,6 +446,9 @@ impl Engine for FakeEngine {
     ) -> Result<BoxStream<'static, Result<LogPiece, EngineError>>, EngineError> {
         self.call("logs", container)?;
         let none = || EngineError::NotFound(format!("No such container: {container}"));
+        if !self.state.lock().containers.contains_key(container) {
+            return Err(none());
+        }
         let (there, is_over) = self.log(container, query, 0).ok_or_else(none)?;
         let tail = query.tail.map_or(there.len(), |tail| tail as usize);
         let skipped = there.len().saturating_sub(tail);

@@ -58,7 +58,8 @@ impl Instances {
         })
     }
 
-    fn subscribe(&self, id: &str) -> Option<watch::Receiver<InstanceView>> {
+    /// How an instance is, now and later. Ends when it is forgotten.
+    pub(crate) fn subscribe(&self, id: &str) -> Option<watch::Receiver<InstanceView>> {
         self.table
             .read()
             .get(id)

@@ -4,6 +4,7 @@ mod first_look;
 mod health;
 mod images;
 mod instances;
+mod logs;
 #[cfg(test)]
 mod tests;
 
@@ -24,6 +25,7 @@ use crate::{
     hooks::{Deployments, Hooks},
     images::{ImageSettings, Images, Watching},
     instances::{Instances, finish_all},
+    logs::Logs,
     reconciler::{Reconciler, Shared},
     source,
     store::Store,
@@ -71,6 +73,7 @@ pub struct Launcher {
     instances: Arc<Instances>,
     images: Arc<Images>,
     disk: Arc<Disk>,
+    logs: Logs,
     uploads: Arc<Uploads>,
     terminals: Arc<Terminals>,
     hooks: Hooks,
@@ -146,6 +149,7 @@ impl Launcher {
             launcher_id: id.clone(),
             bind_ip: settings.instance_bind_ip,
         });
+        let logs = Logs::new(Arc::clone(&engine), Arc::clone(&instances), id.clone());
         let (added, additions) = mpsc::unbounded_channel();
         let stop = CancellationToken::new();
         let reconciler = Reconciler::new(Arc::clone(&shared), additions);
@@ -172,6 +176,7 @@ impl Launcher {
             instances,
             images,
             disk,
+            logs,
             uploads,
             terminals,
             added,

@@ -17,3 +17,65 @@ pub struct AppLogLine {
     /// Whether it was longer than lines may be.
     pub is_truncated: bool,
 }
+
+/// A line as it is shown, or a note in place of lines that are not.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct AppLogEntry {
+    /// The same whenever and by whomever the line is read. Sorted by it, lines are in order of time.
+    pub id: String,
+    /// The line.
+    pub line: AppLogLine,
+    /// If it stands for others, of the same container and stream, up to its time.
+    pub dropped: Option<Dropped>,
+}
+
+/// Lines that are not shown because there were too many.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Dropped {
+    /// How many.
+    pub count: u64,
+    /// Whether not all of them were read, so that how many there were is concluded from how fast
+    /// lines came before.
+    pub is_estimated: bool,
+}
+
+impl AppLogEntry {
+    /// A line that is the `index`th, from 0, of those with the same time in its stream.
+    pub(super) fn shown(line: AppLogLine, index: u32) -> Self {
+        let id = id(
+            &line.container,
+            line.stream,
+            line.at,
+            &format!("{index:03}"),
+        );
+        let dropped = None;
+        Self { id, line, dropped }
+    }
+
+    /// A note in place of lines of which the newest was written `at` that time.
+    pub(super) fn left_out(
+        container: &str,
+        stream: LogStream,
+        at: Timestamp,
+        dropped: Dropped,
+    ) -> Self {
+        let about = if dropped.is_estimated { "about " } else { "" };
+        let line = AppLogLine {
+            container: container.to_owned(),
+            stream,
+            at,
+            text: format!("({about}{} lines are left out)", dropped.count),
+            is_truncated: false,
+        };
+        // Sorted behind the line that it may stand for.
+        let id = id(container, stream, at, "left-out");
+        let dropped = Some(dropped);
+        Self { id, line, dropped }
+    }
+}
+
+fn id(container: &str, stream: LogStream, at: Timestamp, rest: &str) -> String {
+    let time = at.as_nanosecond();
+    let container = container.get(..12).unwrap_or(container);
+    format!("{time:019}-{container}-{}-{rest}", stream.as_str())
+}

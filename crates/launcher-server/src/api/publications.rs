@@ -11,7 +11,7 @@ use ddp_server::{
 use launcher_core::{Change, InstanceView, Launcher, environment};
 
 use super::{
-    audit, builds,
+    app_logs, audit, builds,
     builds::{BuildDocuments, BuildPublications},
     disk, hooks, images,
     launch_options::to_fields,
@@ -91,6 +91,7 @@ pub(super) fn register(
     let builder = publish_all(builder, "registries", registries);
     let builder = publish_all(builder, "hooks", hooks);
     let builder = audit::register(builder, audit);
+    let builder = app_logs::register(builder, launcher);
     builds::register(builder, builds, launcher)
 }
 
