@@ -21,12 +21,12 @@ pub(super) struct Readers {
     pending: Arc<Pending>,
     /// By container.
     all: HashMap<String, State>,
-    reading: JoinSet<Idle>,
+    reading: JoinSet<Box<Idle>>,
 }
 
 enum State {
     Reading,
-    Idle(Idle),
+    Idle(Box<Idle>),
 }
 
 /// A reader that does not read, and since when it has not been begun.
@@ -71,10 +71,10 @@ impl Readers {
         let made = stream::iter(made).buffer_unordered(AT_ONCE);
         let made: Vec<(Container, Reader)> = made.try_collect().await?;
         for (container, reader) in made {
-            let idle = Idle {
+            let idle = Box::new(Idle {
                 reader,
                 begun: None,
-            };
+            });
             self.all.insert(container.id.clone(), State::Idle(idle));
             let has_more = match container.state {
                 ContainerState::Running => true,
@@ -127,7 +127,7 @@ async fn made(
     Ok((container, reader))
 }
 
-async fn read(mut idle: Idle) -> Idle {
+async fn read(mut idle: Box<Idle>) -> Box<Idle> {
     if let Some(begun) = idle.begun {
         sleep_until(begun + AGAIN).await;
     }

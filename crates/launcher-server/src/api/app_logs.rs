@@ -204,7 +204,7 @@ fn since(arguments: &Arguments) -> Result<Option<Timestamp>, Error> {
     let Some(option) = arguments.option(1, "since") else {
         return Ok(None);
     };
-    let millis = option.as_date().and_then(|date| date.millis());
+    let millis = option.as_date().and_then(ddp_server::ejson::Date::millis);
     let time = millis.and_then(|millis| Timestamp::from_millisecond(millis).ok());
     let wrong = || bad_request("The since option must be a date.");
     time.map(Some).ok_or_else(wrong)
