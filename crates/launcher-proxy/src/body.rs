@@ -7,8 +7,9 @@ use http_body_util::Full;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 
 use crate::config::Config;
+use crate::load::OpenRequest;
 use crate::progress::Progress;
-use crate::upstream::Connection;
+use crate::upstream::Answering;
 
 /// A request's body on its way to the upstream, frame by frame.
 pub(crate) enum RequestBody {
@@ -125,17 +126,25 @@ impl ResponseBody {
 pub(crate) struct ForwardedResponse {
     incoming: Incoming,
     ended: bool,
-    connection: Option<Connection>,
+    connection: Option<Answering>,
     config: Arc<Config>,
+    /// Dropped last, when the connection has been given back.
+    _open: OpenRequest,
 }
 
 impl ForwardedResponse {
-    pub(crate) fn new(incoming: Incoming, connection: Connection, config: Arc<Config>) -> Self {
+    pub(crate) fn new(
+        incoming: Incoming,
+        connection: Answering,
+        config: Arc<Config>,
+        open: OpenRequest,
+    ) -> Self {
         Self {
             incoming,
             ended: false,
             connection: Some(connection),
             config,
+            _open: open,
         }
     }
 }

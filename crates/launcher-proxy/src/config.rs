@@ -22,8 +22,12 @@ pub struct Config {
     pub header_read: Duration,
     /// How long a client's connection may stay open between two requests. Default: 75 s.
     pub idle_keep_alive: Duration,
-    /// How long connecting to an upstream may take before the client gets 504. Default: 5 s.
+    /// How long connecting to an upstream may take before another one of its route is tried, or the
+    /// client gets 504. For one request it takes as long with two upstreams at most. Default: 5 s.
     pub connect: Duration,
+    /// How long an upstream that could not be connected to is tried after all others of its route, and
+    /// by one request only at the end of that time. Default: 1 s.
+    pub avoid_failed: Duration,
     /// How long an upstream may be silent before the head of its answer, in which time the request's
     /// body did not move either. Then the client gets 504. Checked once per period, so the client
     /// waits between one and two of them. Default: 120 s.
@@ -55,6 +59,7 @@ impl Default for Config {
             header_read: Duration::from_secs(10),
             idle_keep_alive: Duration::from_secs(75),
             connect: Duration::from_secs(5),
+            avoid_failed: Duration::from_secs(1),
             response: Duration::from_secs(120),
             continue_wait: Duration::from_secs(1),
             half_closed: Duration::from_secs(300),

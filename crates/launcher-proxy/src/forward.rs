@@ -12,7 +12,7 @@ use crate::body::{Hold, RequestBody, Verdict};
 use crate::config::Config;
 use crate::progress::Progress;
 use crate::target;
-use crate::upstream::{Connection, Upstream};
+use crate::upstream::{Answering, Connection, SendError, Upstream};
 
 /// Why there is no answer from an upstream. For the log: a client is not told the cause.
 #[derive(Debug, Error)]
@@ -31,76 +31,154 @@ pub(crate) enum Failure {
     UnaskedUpgrade,
 }
 
-/// Sends `request`, whose headers are ready, to `upstream` and waits for the head of the answer. The
-/// bodies go on moving afterwards; the connection belongs to whoever reads the answer.
+/// A request that is ready to be sent, and how far its body is.
+pub(crate) struct Outgoing {
+    request: Request<RequestBody>,
+    progress: Progress,
+}
+
+/// What an upstream answered, and the connection, which belongs to whoever reads the answer.
+pub(crate) type Answered = (Response<Incoming>, Answering);
+
+/// There is no answer.
+pub(crate) struct Failed {
+    pub(crate) failure: Failure,
+    /// The request, if it may go to another upstream.
+    pub(crate) again: Option<Outgoing>,
+}
+
+/// Sends `outgoing` to `upstream` and waits for the head of the answer. The bodies go on moving
+/// afterwards.
 ///
 /// Tried at most twice: an unused connection can be closed by the other side at any moment, so a
 /// request that meets that is sent once more on a new one. Only if nothing of it was sent, or if
 /// sending it twice does no harm (RFC 9110 §9.2.2: idempotent, and nothing of a body is gone).
+///
+/// A new connection that breaks is different: the request may be what broke the upstream, and should
+/// not break the next. Unless the upstream is being taken out of service, when its end is no surprise.
 pub(crate) async fn exchange(
-    request: Request<Incoming>,
+    mut outgoing: Outgoing,
     upstream: &Upstream,
     config: &Config,
-) -> Result<(Response<Incoming>, Connection), Failure> {
-    let progress = Progress::default();
-    let mut request = outgoing(request, &progress, config);
+) -> Result<Answered, Box<Failed>> {
     if let Some(connection) = upstream.idle_connection(config) {
-        let copy = repeatable(&request);
-        match send(connection, request, &progress, config).await {
-            Err((Failure::Answer(error), unsent)) => {
-                request = unsent.or(copy).ok_or(Failure::Answer(error))?;
-            }
-            answered => return answered.map_err(|(failure, _)| failure),
+        match send(connection, outgoing, config).await {
+            Err(Unanswered {
+                failure: failure @ Failure::Answer(_),
+                unsent,
+                copy,
+            }) => match unsent.or(copy) {
+                Some(again) if upstream.is_serving() => outgoing = again,
+                again => return Err(Failed::boxed(failure, again)),
+            },
+            answered => return answered.map_err(|failed| Failed::boxed(failed.failure, None)),
         }
     }
-    let connecting = timeout(config.connect, upstream.connect(config)).await;
-    let connection = connecting
-        .map_err(|_| Failure::ConnectTimeout)?
-        .map_err(Failure::Connect)?;
-    send(connection, request, &progress, config)
-        .await
-        .map_err(|(failure, _)| failure)
+    let connection = match connect(upstream, config).await {
+        Ok(connection) => connection,
+        Err(failure) => return Err(Failed::boxed(failure, Some(outgoing))),
+    };
+    let answered = send(connection, outgoing, config).await;
+    answered.map_err(|failed| {
+        let copy = failed.copy.filter(|_| !upstream.is_serving());
+        Failed::boxed(failed.failure, failed.unsent.or(copy))
+    })
 }
 
-type Unsent = Option<Request<RequestBody>>;
+async fn connect(upstream: &Upstream, config: &Config) -> Result<Connection, Failure> {
+    let connected = match timeout(config.connect, upstream.connect(config)).await {
+        Ok(connected) => connected.map_err(Failure::Connect),
+        Err(_) => Err(Failure::ConnectTimeout),
+    };
+    if connected.is_err() {
+        upstream.avoidance().begin(config.avoid_failed);
+    }
+    connected
+}
+
+impl Failed {
+    fn boxed(failure: Failure, again: Option<Outgoing>) -> Box<Self> {
+        Box::new(Self { failure, again })
+    }
+}
+
+/// One connection brought no answer.
+struct Unanswered {
+    failure: Failure,
+    /// The request, if nothing of it was sent.
+    unsent: Option<Outgoing>,
+    /// The same as was sent, if it may be sent twice.
+    copy: Option<Outgoing>,
+}
 
 async fn send(
-    mut connection: Connection,
-    request: Request<RequestBody>,
-    progress: &Progress,
+    connection: Connection,
+    outgoing: Outgoing,
     config: &Config,
-) -> Result<(Response<Incoming>, Connection), (Failure, Unsent)> {
+) -> Result<Answered, Unanswered> {
+    let copy = outgoing.repeatable();
+    let Outgoing { request, progress } = outgoing;
     let answer = connection.send(request);
     match progress.in_time(config.response, answer).await {
-        Some(Ok(response)) => Ok((response, connection)),
-        Some(Err(mut error)) => {
-            let unsent = error.take_message();
-            let error = error.into_error();
-            // hyper's name for an error of the body it was given, which here is the client's.
-            let by_client = error.is_user();
-            let failure = if by_client {
-                Failure::RequestBody(error)
-            } else {
-                Failure::Answer(error)
-            };
-            Err((failure, unsent))
-        }
-        None => Err((Failure::AnswerTimeout, None)),
+        Some(Ok(answered)) => Ok(answered),
+        Some(Err(error)) => Err(Unanswered::new(*error, progress, copy)),
+        None => Err(Unanswered {
+            failure: Failure::AnswerTimeout,
+            unsent: None,
+            copy: None,
+        }),
     }
 }
 
-fn outgoing(
-    request: Request<Incoming>,
-    progress: &Progress,
-    config: &Config,
-) -> Request<RequestBody> {
-    let (mut parts, body) = request.into_parts();
-    let waits = !body.is_end_stream() && expects_continue(parts.headers.get(EXPECT));
-    parts.uri = target::origin_form(&parts.uri);
-    parts.version = Version::HTTP_11;
-    let mut request = Request::from_parts(parts, ());
-    let hold = waits.then(|| until_continue(&mut request, config.continue_wait));
-    request.map(|()| RequestBody::new(body, progress.clone(), hold))
+impl Unanswered {
+    fn new(mut error: SendError, progress: Progress, copy: Option<Outgoing>) -> Self {
+        let unsent = error.take_message();
+        let error = error.into_error();
+        // hyper's name for an error of the body it was given, which here is the client's.
+        if error.is_user() {
+            return Self {
+                failure: Failure::RequestBody(error),
+                unsent: None,
+                copy: None,
+            };
+        }
+        Self {
+            failure: Failure::Answer(error),
+            unsent: unsent.map(|request| Outgoing { request, progress }),
+            copy,
+        }
+    }
+}
+
+impl Outgoing {
+    /// `request`, whose headers are ready, as upstreams get it.
+    pub(crate) fn new(request: Request<Incoming>, config: &Config) -> Self {
+        let progress = Progress::default();
+        let (mut parts, body) = request.into_parts();
+        let waits = !body.is_end_stream() && expects_continue(parts.headers.get(EXPECT));
+        parts.uri = target::origin_form(&parts.uri);
+        parts.version = Version::HTTP_11;
+        let mut request = Request::from_parts(parts, ());
+        let hold = waits.then(|| until_continue(&mut request, config.continue_wait));
+        let request = request.map(|()| RequestBody::new(body, progress.clone(), hold));
+        Self { request, progress }
+    }
+
+    /// A copy of the request if it may be sent twice.
+    fn repeatable(&self) -> Option<Self> {
+        let request = &self.request;
+        if !request.method().is_idempotent() || !request.body().is_end_stream() {
+            return None;
+        }
+        let mut copy = Request::new(RequestBody::Empty);
+        *copy.method_mut() = request.method().clone();
+        *copy.uri_mut() = request.uri().clone();
+        *copy.headers_mut() = request.headers().clone();
+        Some(Self {
+            request: copy,
+            progress: self.progress.clone(),
+        })
+    }
 }
 
 fn expects_continue(expect: Option<&HeaderValue>) -> bool {
@@ -124,16 +202,4 @@ fn until_continue(request: &mut Request<()>, wait: Duration) -> Hold {
             Ok(Some(())) | Err(_) => Verdict::Send,
         }
     })
-}
-
-/// A copy of `request` if it may be sent twice.
-fn repeatable(request: &Request<RequestBody>) -> Option<Request<RequestBody>> {
-    if !request.method().is_idempotent() || !request.body().is_end_stream() {
-        return None;
-    }
-    let mut copy = Request::new(RequestBody::Empty);
-    *copy.method_mut() = request.method().clone();
-    *copy.uri_mut() = request.uri().clone();
-    *copy.headers_mut() = request.headers().clone();
-    Some(copy)
 }

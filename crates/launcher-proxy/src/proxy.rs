@@ -15,10 +15,12 @@ use crate::config::Config;
 use crate::connections::{Connections, Place};
 use crate::head_timer::{ClientIo, HeadTimer};
 use crate::headers::Origin;
+use crate::load::UpstreamStats;
+use crate::registry::Registry;
 use crate::route_table::RouteTable;
 use crate::service::Client;
 use crate::shutdown::Tasks;
-use crate::upstream::DEFAULT_MAX_HEADERS;
+use crate::upstream::{Address, DEFAULT_MAX_HEADERS, Upstream};
 
 /// Accepts clients and forwards their requests by the newest [`RouteTable`]. Clones are the same
 /// proxy, with the same table, limits and counts.
@@ -30,6 +32,7 @@ pub struct Proxy {
 /// The one hand that changes the table of a [`Proxy`]. Dropping it leaves the last table in force.
 pub struct RouteWriter {
     table: Arc<ArcSwap<RouteTable>>,
+    registry: Arc<Registry>,
 }
 
 /// What a [`Proxy`] has to do at this moment.
@@ -48,6 +51,7 @@ pub struct Stats {
 pub(crate) struct Shared {
     pub(crate) config: Arc<Config>,
     pub(crate) table: Arc<ArcSwap<RouteTable>>,
+    registry: Arc<Registry>,
     connections: Connections,
     accept_errors: AtomicU64,
 }
@@ -55,14 +59,16 @@ pub(crate) struct Shared {
 impl Proxy {
     /// A proxy with an empty table (every hostname is unknown), and the writer of that table.
     pub fn new(config: Config) -> (Self, RouteWriter) {
-        let table = Arc::new(ArcSwap::default());
+        let (table, registry) = (Arc::new(ArcSwap::default()), Arc::new(Registry::default()));
         let writer = RouteWriter {
             table: Arc::clone(&table),
+            registry: Arc::clone(&registry),
         };
         let shared = Shared {
             connections: Connections::at_most(config.max_connections),
             config: Arc::new(config),
             table,
+            registry,
             accept_errors: AtomicU64::new(0),
         };
         (
@@ -94,6 +100,27 @@ impl Proxy {
             upgraded: self.shared.connections.count_upgraded(),
             accept_errors: self.shared.accept_errors.load(Relaxed),
         }
+    }
+
+    /// What goes through the upstream at this address (the host as it was given to
+    /// [`Upstream::new`]) at this moment. `None` if the table does not name it and nothing is open
+    /// there; its totals are forgotten then.
+    ///
+    /// When an upstream has been taken out of the table and this was 0 afterwards, nothing more
+    /// will be sent to it.
+    pub fn upstream_stats(&self, host: &str, port: u16) -> Option<UpstreamStats> {
+        let host = host.into();
+        let upstream = self.shared.registry.get(&Address { host, port })?;
+        Some(upstream.stats())
+    }
+
+    /// The same of all upstreams that the table names or where something is open, in no order.
+    pub fn upstreams(&self) -> impl Iterator<Item = (Upstream, UpstreamStats)> + use<> {
+        let all = self.shared.registry.all().into_iter();
+        all.map(|upstream| {
+            let stats = upstream.stats();
+            (upstream, stats)
+        })
     }
 
     async fn accept_all(&self, listener: &TcpListener, tasks: &Tasks) -> Infallible {
@@ -132,11 +159,12 @@ impl Proxy {
 }
 
 impl RouteWriter {
-    /// Replaces the table: every request that begins after this uses `table`. Upstreams that the
-    /// last table had at the same address keep their connections; requests in flight are not touched.
-    pub fn publish(&self, mut table: RouteTable) {
-        table.adopt(&self.table.load());
-        self.table.store(Arc::new(table));
+    /// Replaces the table, all of it at once: every request that begins after this uses `table`, also
+    /// one over a client's connection that is older. Upstreams that are known at the same address
+    /// keep their connections and counts; requests in flight are not touched, except that those that no
+    /// upstream has got yet follow `table`, too.
+    pub fn publish(&self, table: RouteTable) {
+        self.registry.publish(table, &self.table);
     }
 }
 

@@ -2,6 +2,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::balance::Upstreams;
 use crate::upstream::{Address, Upstream};
 
 /// Which hostname goes where: immutable, replaced as a whole by
@@ -9,6 +10,7 @@ use crate::upstream::{Address, Upstream};
 #[derive(Debug, Clone, Default)]
 pub struct RouteTable {
     routes: HashMap<Box<str>, Route>,
+    draining: Vec<Upstream>,
 }
 
 /// Where requests for one hostname go.
@@ -16,7 +18,7 @@ pub struct RouteTable {
 #[non_exhaustive]
 pub enum Route {
     /// They are forwarded.
-    To(Upstream),
+    To(Upstreams),
     /// They are answered 503: the hostname is known, but nothing runs behind it now.
     Unavailable {
         /// Why, in a word or two. Visitors read it.
@@ -27,7 +29,17 @@ pub enum Route {
 impl Route {
     /// Forwards to `upstream`.
     pub fn to(upstream: Upstream) -> Self {
-        Self::To(upstream)
+        Self::to_any([upstream])
+    }
+
+    /// Forwards each request to one of `upstreams`: to the one with the fewest open requests and
+    /// upgraded connections, in turns where several are equal. Without any it is answered 503.
+    pub fn to_any(upstreams: impl IntoIterator<Item = Upstream>) -> Self {
+        let upstreams = Upstreams::new(upstreams);
+        if upstreams.iter().next().is_none() {
+            return Self::unavailable("starting");
+        }
+        Self::To(upstreams)
     }
 
     /// Answers 503 and says why: `reason` (such as `stopped`) is shown to visitors.
@@ -60,21 +72,28 @@ impl RouteTable {
         self.routes.is_empty()
     }
 
-    /// Takes over the upstreams that `previous` already has, with their open connections, so that a
-    /// new table does not cost every app its warm connections.
-    pub(crate) fn adopt(&mut self, previous: &Self) {
-        let known = previous
-            .upstreams()
-            .map(|known| (known.address(), known.clone()))
-            .collect();
-        share_upstreams(&mut self.routes, known);
+    /// Lets everything to one address use one [`Upstream`]: the one in `known`, or the first met,
+    /// which is entered there. So a new table does not cost every app its warm connections.
+    pub(crate) fn adopt(&mut self, known: &mut HashMap<Arc<Address>, Upstream>) {
+        let routed = self.routes.values_mut().filter_map(|route| match route {
+            Route::To(upstreams) => Some(upstreams.iter_mut()),
+            Route::Unavailable { .. } => None,
+        });
+        for upstream in routed.flatten().chain(&mut self.draining) {
+            *upstream = known
+                .entry(upstream.address())
+                .or_insert_with(|| upstream.clone())
+                .clone();
+        }
     }
 
-    fn upstreams(&self) -> impl Iterator<Item = &Upstream> {
-        self.routes.values().filter_map(|route| match route {
-            Route::To(upstream) => Some(upstream),
+    /// Those that routes lead to; one for each route.
+    pub(crate) fn upstreams(&self) -> impl Iterator<Item = &Upstream> {
+        let routed = self.routes.values().filter_map(|route| match route {
+            Route::To(upstreams) => Some(upstreams.iter()),
             Route::Unavailable { .. } => None,
-        })
+        });
+        routed.flatten()
     }
 }
 
@@ -82,6 +101,7 @@ impl RouteTable {
 #[derive(Debug, Default)]
 pub struct RouteTableBuilder {
     routes: HashMap<Box<str>, Route>,
+    draining: Vec<Upstream>,
 }
 
 impl RouteTableBuilder {
@@ -92,12 +112,25 @@ impl RouteTableBuilder {
         self
     }
 
+    /// Names an upstream that is being taken out of service. Like each one that no route leads to
+    /// any more it gets no new requests, its unused connections are closed, and open requests and
+    /// upgraded connections go on until they end. This one's numbers stay to be read
+    /// ([`Proxy::upstream_stats`](crate::Proxy::upstream_stats)) when they are down to 0, too. If a
+    /// route leads to it nevertheless, it serves.
+    #[must_use]
+    pub fn draining(mut self, upstream: Upstream) -> Self {
+        self.draining.push(upstream);
+        self
+    }
+
     /// The finished table. Routes to one address share its connections.
-    pub fn build(mut self) -> RouteTable {
-        share_upstreams(&mut self.routes, HashMap::new());
-        RouteTable {
+    pub fn build(self) -> RouteTable {
+        let mut table = RouteTable {
             routes: self.routes,
-        }
+            draining: self.draining,
+        };
+        table.adopt(&mut HashMap::new());
+        table
     }
 }
 
@@ -105,21 +138,6 @@ impl<H: AsRef<str>> Extend<(H, Route)> for RouteTableBuilder {
     fn extend<I: IntoIterator<Item = (H, Route)>>(&mut self, routes: I) {
         let normal = |(hostname, route): (H, Route)| (normalized(hostname.as_ref()).into(), route);
         self.routes.extend(routes.into_iter().map(normal));
-    }
-}
-
-/// Lets every route to one address use one [`Upstream`]: the one in `known`, or the first met.
-fn share_upstreams(
-    routes: &mut HashMap<Box<str>, Route>,
-    mut known: HashMap<Arc<Address>, Upstream>,
-) {
-    for route in routes.values_mut() {
-        if let Route::To(upstream) = route {
-            *upstream = known
-                .entry(upstream.address())
-                .or_insert_with(|| upstream.clone())
-                .clone();
-        }
     }
 }
 
@@ -233,13 +251,14 @@ mod tests {
             .route("b.test", to(2))
             .build();
         assert!(!upstream(&last, "a.test").is_same(upstream(&next, "a.test")));
-        next.adopt(&last);
+        let known = |known: &Upstream| (known.address(), known.clone());
+        next.adopt(&mut last.upstreams().map(known).collect());
         assert!(upstream(&last, "a.test").is_same(upstream(&next, "a.test")));
     }
 
     fn upstream<'a>(table: &'a RouteTable, host: &str) -> &'a Upstream {
         match table.lookup(host) {
-            Some(Route::To(upstream)) => upstream,
+            Some(Route::To(upstreams)) => upstreams.iter().next().unwrap(),
             other => panic!("{other:?}"),
         }
     }

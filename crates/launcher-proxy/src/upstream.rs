@@ -1,6 +1,8 @@
 use std::fmt;
 use std::io;
-use std::sync::Arc;
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use http::{Request, Response};
@@ -11,8 +13,10 @@ use parking_lot::Mutex;
 use tokio::net::TcpStream;
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::avoidance::Avoidance;
 use crate::body::RequestBody;
 use crate::config::Config;
+use crate::load::{Load, UpstreamStats};
 
 /// A server that requests are forwarded to, and the unused connections to it. Clones are the same
 /// upstream; two upstreams are equal when their addresses are.
@@ -25,12 +29,26 @@ struct Inner {
     address: Arc<Address>,
     /// Oldest first. Locked for a push or a pop only.
     idle: Mutex<Vec<Idle>>,
+    load: Load,
+    avoidance: Avoidance,
+    retired: AtomicBool,
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Address {
-    host: Box<str>,
-    port: u16,
+    pub(crate) host: Box<str>,
+    pub(crate) port: u16,
+}
+
+/// An [`Upstream`] for as long as somebody else holds it.
+pub(crate) struct WeakUpstream {
+    inner: Weak<Inner>,
+}
+
+impl WeakUpstream {
+    pub(crate) fn upgrade(&self) -> Option<Upstream> {
+        self.inner.upgrade().map(|inner| Upstream { inner })
+    }
 }
 
 struct Idle {
@@ -52,6 +70,9 @@ impl Upstream {
         let inner = Inner {
             address: Arc::new(Address { host, port }),
             idle: Mutex::default(),
+            load: Load::default(),
+            avoidance: Avoidance::default(),
+            retired: AtomicBool::new(false),
         };
         Self {
             inner: Arc::new(inner),
@@ -70,6 +91,41 @@ impl Upstream {
 
     pub(crate) fn address(&self) -> Arc<Address> {
         Arc::clone(&self.inner.address)
+    }
+
+    pub(crate) fn downgrade(&self) -> WeakUpstream {
+        WeakUpstream {
+            inner: Arc::downgrade(&self.inner),
+        }
+    }
+
+    pub(crate) fn stats(&self) -> UpstreamStats {
+        self.inner.load.stats(self.is_serving())
+    }
+
+    pub(crate) fn load(&self) -> &Load {
+        &self.inner.load
+    }
+
+    pub(crate) fn avoidance(&self) -> &Avoidance {
+        &self.inner.avoidance
+    }
+
+    /// Whether new requests may be sent.
+    pub(crate) fn is_serving(&self) -> bool {
+        !self.inner.retired.load(SeqCst)
+    }
+
+    pub(crate) fn serve(&self) {
+        self.inner.retired.store(false, SeqCst);
+    }
+
+    /// Lets no new request begin, and closes what is unused, now and when it becomes so: a server
+    /// that is asked to end waits for its clients. What is in use goes on.
+    pub(crate) fn retire(&self) {
+        self.inner.retired.store(true, SeqCst);
+        let unused = std::mem::take(&mut *self.inner.idle.lock());
+        drop(unused);
     }
 
     /// An unused connection that was open when last looked at, if there is one.
@@ -136,9 +192,16 @@ impl fmt::Display for Upstream {
     }
 }
 
-/// One connection to an upstream, in use by one request; closed when dropped.
+/// One connection to an upstream, for one request; closed when dropped.
 pub(crate) struct Connection {
     open: Open,
+    upstream: Upstream,
+}
+
+/// A connection that an answer comes through; closed when dropped.
+pub(crate) struct Answering {
+    /// Absent if the connection has ended, which does not mean that the answer has been read.
+    open: Option<Open>,
     upstream: Upstream,
 }
 
@@ -148,19 +211,39 @@ impl Connection {
     /// Sends `request` and waits for the head of its answer. The error holds the request if nothing
     /// of it was sent.
     pub(crate) async fn send(
-        &mut self,
+        self,
         request: Request<RequestBody>,
-    ) -> Result<Response<Incoming>, Box<SendError>> {
-        let answer = self.open.sender.try_send_request(request);
-        answer.await.map_err(Box::new)
+    ) -> Result<(Response<Incoming>, Answering), Box<SendError>> {
+        let mut open = self.open;
+        let mut answer = pin!(open.sender.try_send_request(request));
+        let (answered, open) = tokio::select! {
+            biased;
+            answered = answer.as_mut() => (answered, Some(open)),
+            _ = &mut open.task => {
+                // A request that was queued just as the connection ended stays in hyper's queue, without
+                // an answer, until the sender is gone as well (hyperium/hyper#4122).
+                drop(open);
+                (answer.await, None)
+            }
+        };
+        let upstream = self.upstream;
+        let response = answered.map_err(Box::new)?;
+        upstream.avoidance().end();
+        Ok((response, Answering { open, upstream }))
     }
+}
 
+impl Answering {
     /// Keeps the connection for the next request, once this one's answer has been read to its end.
     pub(crate) fn release(self, config: &Config) {
+        let Some(connection) = self.open.filter(|open| !open.sender.is_closed()) else {
+            return;
+        };
         let mut idle = self.upstream.inner.idle.lock();
-        if !self.open.sender.is_closed() && idle.len() < config.max_idle_per_upstream {
+        // Asked under the lock: either this sees that the upstream is retired, or that sees this one.
+        if self.upstream.is_serving() && idle.len() < config.max_idle_per_upstream {
             idle.push(Idle {
-                connection: self.open,
+                connection,
                 since: Instant::now(),
             });
         }
@@ -168,7 +251,9 @@ impl Connection {
 
     /// Leaves the connection to the protocol it was upgraded to.
     pub(crate) fn switch(self) {
-        self.open.task.detach();
+        if let Some(open) = self.open {
+            open.task.detach();
+        }
     }
 }
 

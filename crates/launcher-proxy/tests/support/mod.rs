@@ -4,7 +4,9 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use launcher_proxy::{Config, Proxy, Route, RouteTable, RouteWriter, Stats, Upstream};
+use launcher_proxy::{
+    Config, Proxy, Route, RouteTable, RouteWriter, Stats, Upstream, UpstreamStats,
+};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{oneshot, watch};
@@ -73,6 +75,22 @@ impl World {
         patiently(reached).await;
     }
 
+    pub(crate) fn upstream_stats(&self, upstream: SocketAddr) -> Option<UpstreamStats> {
+        let host = upstream.ip().to_string();
+        self.proxy.upstream_stats(&host, upstream.port())
+    }
+
+    /// Open requests and upgraded connections of `upstream`.
+    pub(crate) fn open(&self, upstream: SocketAddr) -> (usize, usize) {
+        let stats = self.upstream_stats(upstream);
+        stats.map_or((0, 0), |stats| (stats.open_requests, stats.upgraded))
+    }
+
+    /// Waits until so many requests and upgraded connections are open at `upstream`.
+    pub(crate) async fn until_open(&self, upstream: SocketAddr, wanted: (usize, usize)) {
+        self.until(|_| self.open(upstream) == wanted).await;
+    }
+
     /// Tells the proxy to stop; the handle ends when it has.
     pub(crate) fn stop(self) -> JoinHandle<()> {
         drop(self.stop);
@@ -85,7 +103,21 @@ pub(crate) fn table(hostname: &str, upstream: SocketAddr) -> RouteTable {
 }
 
 pub(crate) fn to(upstream: SocketAddr) -> Route {
-    Route::to(Upstream::new(upstream.ip().to_string(), upstream.port()))
+    Route::to(at(upstream))
+}
+
+pub(crate) fn at(upstream: SocketAddr) -> Upstream {
+    Upstream::new(upstream.ip().to_string(), upstream.port())
+}
+
+/// `a.test` routed to any of `serving`, while `draining` drain.
+pub(crate) fn switched(serving: &[SocketAddr], draining: &[SocketAddr]) -> RouteTable {
+    let route = Route::to_any(serving.iter().copied().map(at));
+    let table = RouteTable::builder().route("a.test", route);
+    let drained = draining.iter().copied().map(at);
+    drained
+        .fold(table, launcher_proxy::RouteTableBuilder::draining)
+        .build()
 }
 
 /// Serves every connection with `script`.

@@ -1,0 +1,150 @@
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+
+use crate::upstream::Upstream;
+
+/// What goes through one upstream.
+#[derive(Default)]
+pub(crate) struct Load {
+    requests: Flow,
+    upgraded: Flow,
+}
+
+/// What goes, and went, through one upstream.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct UpstreamStats {
+    /// Requests from the moment their head was received until the last byte of their answer.
+    pub open_requests: usize,
+    /// Connections that have switched protocols, as WebSockets do, and are open.
+    pub upgraded: usize,
+    /// All requests so far, those that did not get an answer included.
+    pub requests_total: u64,
+    /// All connections that have switched protocols so far.
+    pub upgraded_total: u64,
+    /// Whether a route leads there, so that the numbers can rise.
+    pub serving: bool,
+}
+
+impl Load {
+    pub(crate) fn open(&self) -> usize {
+        self.requests.open() + self.upgraded.open()
+    }
+
+    pub(crate) fn stats(&self, serving: bool) -> UpstreamStats {
+        UpstreamStats {
+            open_requests: self.requests.open(),
+            upgraded: self.upgraded.open(),
+            requests_total: self.requests.begun(),
+            upgraded_total: self.upgraded.begun(),
+            serving,
+        }
+    }
+}
+
+/// How often something has begun and ended. Two numbers that only grow, since totals are wanted, too.
+#[derive(Default)]
+struct Flow {
+    begun: AtomicU64,
+    ended: AtomicU64,
+}
+
+impl Flow {
+    fn begin(&self) {
+        self.begun.fetch_add(1, SeqCst);
+    }
+
+    fn end(&self) {
+        self.ended.fetch_add(1, SeqCst);
+    }
+
+    fn begun(&self) -> u64 {
+        self.begun.load(SeqCst)
+    }
+
+    /// What ends while this reads still counts: 0 means that nothing was open.
+    fn open(&self) -> usize {
+        let ended = self.ended.load(SeqCst);
+        usize::try_from(self.begun() - ended).unwrap_or(usize::MAX)
+    }
+}
+
+/// A request that an upstream has been given; counted until dropped.
+pub(crate) struct OpenRequest {
+    upstream: Upstream,
+}
+
+impl OpenRequest {
+    /// `None` if `upstream` gets no requests any more.
+    ///
+    /// Counted first and asked afterwards, while retiring comes first and the count is read
+    /// afterwards (both in the one order of `SeqCst`): whoever has retired an upstream and then read
+    /// 0 knows that nothing will be sent to it.
+    pub(crate) fn begin(upstream: &Upstream) -> Option<Self> {
+        upstream.load().requests.begin();
+        let open = Self {
+            upstream: upstream.clone(),
+        };
+        upstream.is_serving().then_some(open)
+    }
+
+    pub(crate) fn upstream(&self) -> &Upstream {
+        &self.upstream
+    }
+
+    /// The request has become something else.
+    pub(crate) fn upgrade(self) -> OpenUpgrade {
+        let upstream = self.upstream.clone();
+        upstream.load().upgraded.begin();
+        OpenUpgrade { upstream }
+    }
+}
+
+impl Drop for OpenRequest {
+    fn drop(&mut self) {
+        self.upstream.load().requests.end();
+    }
+}
+
+/// A connection to an upstream that has switched protocols; counted until dropped.
+pub(crate) struct OpenUpgrade {
+    upstream: Upstream,
+}
+
+impl Drop for OpenUpgrade {
+    fn drop(&mut self) {
+        self.upstream.load().upgraded.end();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_counts_until_it_ends_and_an_upgrade_takes_its_place() {
+        let upstream = Upstream::new("127.0.0.1", 1);
+        let counts = || {
+            let stats = upstream.stats();
+            (stats.open_requests, stats.upgraded)
+        };
+        let first = OpenRequest::begin(&upstream).unwrap();
+        let second = OpenRequest::begin(&upstream).unwrap();
+        assert_eq!(counts(), (2, 0));
+        let upgraded = first.upgrade();
+        assert_eq!(counts(), (1, 1));
+        drop((second, upgraded));
+        assert_eq!(counts(), (0, 0));
+        let stats = upstream.stats();
+        assert_eq!((stats.requests_total, stats.upgraded_total), (2, 1));
+    }
+
+    #[test]
+    fn nothing_begins_where_nothing_is_served() {
+        let upstream = Upstream::new("127.0.0.1", 1);
+        upstream.retire();
+        assert!(OpenRequest::begin(&upstream).is_none());
+        assert_eq!(upstream.stats().open_requests, 0);
+        upstream.serve();
+        assert!(OpenRequest::begin(&upstream).is_some());
+    }
+}
