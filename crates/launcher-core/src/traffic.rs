@@ -5,7 +5,8 @@
 pub trait Traffic: Send + Sync + 'static {
     /// What is open now at the server with this address, as a [`Target`](crate::routing::Target) names it.
     ///
-    /// Once an [`Observer`](crate::Observer) has been told that a backend serves no more, zero stays zero.
+    /// Zero of both, read after an [`Observer`](crate::Observer) has been told that the server serves no
+    /// more, means that nothing will be sent to it.
     fn open(&self, host: &str, port: u16) -> OpenConnections;
 }
 

@@ -13,6 +13,7 @@ mod origin;
 #[cfg_attr(not(test), allow(dead_code, reason = "nothing is asked yet"))]
 mod probe;
 mod routes;
+mod traffic;
 mod upload_token;
 mod uploads;
 

@@ -18,7 +18,7 @@ pub struct Route {
 pub enum Target {
     /// An app that runs.
     Backends {
-        /// Who gets requests: at least one.
+        /// Who gets requests. Without any, visitors are told that the app is starting.
         serving: Vec<Backend>,
         /// Who gets no more of them, and is left time to answer those it has.
         draining: Vec<Backend>,
