@@ -88,7 +88,7 @@ describe('new containers', () => {
       const old = app.document.containerId;
       await build('broken', `FROM ${await world.app()}\nENTRYPOINT ["/nothing/there"]\n`);
       const { details } = await refused(world.ddp.call('rebuildAppInstance', app.id), 500, /the app instance goes on as it was$/);
-      assert.match(details, /exit code 127/);
+      assert.match(details, /ended 3 times: the program was not found \(127\)/);
       await until(() => app.document.deployError === details, 'the error in the document');
       await world.agreement();
       assert.equal(app.document.containerId, old);
@@ -149,7 +149,7 @@ describe('new containers', () => {
       const old = app.document.containerId;
       const bad = await build('source-fragile', `FROM ${await world.app()}\nENTRYPOINT ["/nothing/there"]\n`);
       await registry.put(bad, 'fragile');
-      await until(() => /exit code 127/.test(app.document.deployError), () => `the error; there is ${app.document.deployError}`);
+      await until(() => /not found \(127\)/.test(app.document.deployError), () => `the error; there is ${app.document.deployError}`);
       await world.agreement();
       assert.equal(app.document.containerId, old);
       await app.get('/').expect(200);

@@ -240,10 +240,15 @@ export class World {
     const documents = [...this.instances.values()];
     const containers = await this.containers();
     const found = [];
-    for (const { _id, containerId, status, port } of documents) {
-      const own = containers.filter(({ Config }) => Config.Labels['launcher.instance'] === _id);
-      if (own.length !== 1) {
-        found.push(`${_id} (${status}) has ${own.length} containers`);
+    for (const { _id, containerId, status, port, containers: lines } of documents) {
+      const all = containers.filter(({ Config }) => Config.Labels['launcher.instance'] === _id);
+      const isShown = ({ Id }) => lines.some(({ id }) => id === Id);
+      const own = all.filter(isShown);
+      // The last container that a deployment has ended stays, so that its log can be read.
+      const retired = all.filter((container) => !isShown(container));
+      if (retired.length > 1 || retired.some(({ State }) => State.Running)) found.push(`${_id} has ${retired.length} containers that are not shown`);
+      if (own.length !== 1 || lines.length !== 1) {
+        found.push(`${_id} (${status}) has ${own.length} containers and shows ${lines.length}`);
         continue;
       }
       const [{ Id, State }] = own;

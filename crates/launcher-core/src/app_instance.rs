@@ -3,18 +3,28 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::{Environment, Hostname, ImageName};
+use crate::{
+    Environment, Hostname, ImageName, Limits,
+    engine::ContainerState,
+    health::{Health, HealthSettings},
+};
+
+/// Most containers that one instance may have.
+pub const MAX_REPLICAS: u32 = 100;
 
 /// The record of an app instance: what a caller wants. It is written before a container is made and
-/// deleted after the container is gone.
+/// deleted after the containers are gone.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AppInstance {
     /// Meteor document id, 17 characters.
     pub id: String,
     /// The image to run.
     pub image: ImageName,
+    /// Content id (`sha256:…`) of the image that the release is made of, once that is known.
+    #[serde(default)]
+    pub image_id: Option<String>,
     /// The variables that it was launched with, secrets included.
     pub env: Environment,
     /// Hostnames that are routed to it. No other instance has any of them.
@@ -29,30 +39,71 @@ pub struct AppInstance {
     pub wanted: Wanted,
     /// Number of the newest wish; grows by one with each.
     pub wish: u64,
-    /// Number of the newest wish for a new container. Containers that were made for an earlier one
-    /// are to be replaced. 0: there was none.
+    /// Number of the release that is wanted: of the wish that made it. Containers of others are to be
+    /// replaced. 0: the one that it was launched with.
     #[serde(default)]
     pub generation: u64,
+    /// Id of the record of that release.
+    #[serde(default)]
+    pub release: Option<String>,
+    /// While that release takes the place of another: which one.
+    #[serde(default)]
+    pub rollout: Option<Rollout>,
+    /// How many containers should run.
+    #[serde(default = "one")]
+    pub replicas: u32,
+    /// What each of them may use.
+    #[serde(default)]
+    pub limits: Limits,
+    /// How it is found out whether they answer.
+    #[serde(default)]
+    pub health: HealthSettings,
     /// Whether the container is replaced when a registry tells of a newer image.
     #[serde(default)]
     pub auto_deploy: bool,
+    /// Why it was stopped, if nobody has asked for that.
+    #[serde(default)]
+    pub given_up: Option<String>,
+}
+
+fn one() -> u32 {
+    1
+}
+
+/// What is to be remembered while a release takes the place of another.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Rollout {
+    /// Id of the deployment.
+    pub deployment: String,
+    /// Number of the wish for it.
+    pub wish: u64,
+    /// Number of the release that serves until the new one is ready.
+    pub from: u64,
+    /// Id of its record.
+    pub from_release: Option<String>,
+    /// What was wanted before.
+    pub before: Wanted,
+    /// The hostnames to have from the switch on, if they change as well.
+    #[serde(default)]
+    pub hostnames: Option<Vec<Hostname>>,
 }
 
 /// What should be the case.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", tag = "state")]
 pub enum Wanted {
-    /// A container runs.
+    /// Containers run.
     #[serde(rename_all = "camelCase")]
     Running {
-        /// The newest run that was known when this was wished. Its end is no crash.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        past: Option<Run>,
-        /// Whether that run is to be replaced by another one.
+        /// The newest runs that were known when this was wished. Their ends are no crashes.
+        #[serde(default, deserialize_with = "one_or_many")]
+        past: Vec<Run>,
+        /// Whether those runs are to be replaced by others.
         #[serde(default)]
         restart: bool,
     },
-    /// No container runs; the last one may be kept.
+    /// No container runs; the last ones may be kept.
     Stopped {
         /// Kill at once instead of asking it to end.
         kill: bool,
@@ -67,6 +118,20 @@ impl Wanted {
     pub fn agrees_with(&self, other: &Self) -> bool {
         std::mem::discriminant(self) == std::mem::discriminant(other)
     }
+}
+
+/// An instance had one container, and so at most one run, until there were replicas.
+fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Run>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Runs {
+        Many(Vec<Run>),
+        One(Option<Run>),
+    }
+    Ok(match Runs::deserialize(deserializer)? {
+        Runs::Many(runs) => runs,
+        Runs::One(run) => run.into_iter().collect(),
+    })
 }
 
 /// One run of a container's program, from a start to its end.
@@ -87,22 +152,121 @@ pub struct Run {
 pub struct Observed {
     /// See [`Status`].
     pub status: Status,
-    /// The container's full id.
+    /// Whether it answers: as the worst of its replicas.
+    pub health: Health,
+    /// Number of the release that serves.
+    pub release: u64,
+    /// Its containers: those that serve by replica, then others that run.
+    pub containers: Vec<ContainerView>,
+    /// Full id of the first container.
     pub container_id: Option<String>,
-    /// Content id (`sha256:…`) of the image that the container was made from.
+    /// Content id (`sha256:…`) of the image that it was made from.
     pub image_id: Option<String>,
-    /// Its newest run, whether that has ended or not.
-    pub run: Option<Run>,
-    /// The port on the host that leads to the app, while the container runs.
+    /// The port on the host that leads to it, while it runs.
     pub port: Option<u16>,
-    /// The run that the engine's events told last to have ended.
-    pub ended: Option<Run>,
+    /// The newest runs of the containers that serve, whether they have ended or not.
+    pub runs: Vec<Run>,
+    /// Runs that the engine's events told to have ended, before a look has shown it.
+    pub ended: Vec<Option<Run>>,
+    /// The newest end that nobody asked for.
+    pub exit: Option<Exit>,
     /// Number of the newest wish that has been carried out.
     pub carried_out: u64,
-    /// Why the newest attempt to replace the container failed, until one succeeds.
+    /// Why the newest deployment failed, until one succeeds.
     pub deploy_error: Option<String>,
     /// Why a wish could not be carried out, for as long as it is being tried.
     pub failure: Option<Failure>,
+    /// The container that keeps a release from taking the place of another.
+    pub problem: Option<ReplicaProblem>,
+    /// All containers as the newest look has shown them.
+    pub(crate) glimpse: Vec<Glimpse>,
+}
+
+/// One container of an instance.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ContainerView {
+    /// The engine's id.
+    pub id: String,
+    /// Number of its release.
+    pub release: u64,
+    /// Which replica it is, from 0.
+    pub replica: u32,
+    /// What it is for.
+    pub role: Role,
+    /// Whether its program runs.
+    pub status: Status,
+    /// Whether that answers.
+    pub health: Health,
+    /// The port on the host that leads to it, while it runs.
+    pub port: Option<u16>,
+    /// Whether requests go to it.
+    pub is_routed: bool,
+    /// When it was last started.
+    pub started_at: Option<Timestamp>,
+    /// How often its replica's program was started again.
+    pub restarts: u32,
+    /// How it last ended.
+    pub exit: Option<Exit>,
+    /// Content id (`sha256:…`) of its image.
+    pub image_id: String,
+    /// Its newest run.
+    pub run: Option<Run>,
+}
+
+impl ContainerView {
+    /// Its program has ended.
+    pub(crate) fn end(&mut self) {
+        self.status = Status::Stopped;
+        self.health = Health::None;
+        self.port = None;
+        self.is_routed = false;
+    }
+}
+
+/// What a container is for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Role {
+    /// It is of the release that serves.
+    Serving,
+    /// It is of a release that is to take the place of that one.
+    Coming,
+    /// It still runs, and gets no new requests.
+    Leaving,
+}
+
+impl Role {
+    /// The word that callers see.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Serving => "serving",
+            Self::Coming => "coming",
+            Self::Leaving => "draining",
+        }
+    }
+}
+
+/// A container at a glance, to see whether anything has happened to it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Glimpse {
+    pub(crate) id: String,
+    pub(crate) state: ContainerState,
+    pub(crate) started_at: Option<Timestamp>,
+}
+
+/// How a program ended.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Exit {
+    /// Its exit code.
+    pub code: i64,
+    /// What that means, in words.
+    pub reason: String,
+    /// When.
+    pub at: Timestamp,
+    /// When it will be started again.
+    pub next_try_at: Option<Timestamp>,
+    /// The last lines that it wrote, if it ends again and again.
+    pub log: Vec<String>,
 }
 
 /// A wish that could not be carried out yet.
@@ -112,6 +276,15 @@ pub struct Failure {
     pub wish: u64,
     /// What went wrong, in words for the caller.
     pub message: String,
+}
+
+/// A container that keeps a release from taking the place of another.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ReplicaProblem {
+    /// The container's id.
+    pub container: String,
+    /// What the newest probe of it said.
+    pub answer: String,
 }
 
 /// Whether the engine runs the container, and what is being done where it does not.
@@ -126,6 +299,8 @@ pub enum Status {
     /// It does not.
     #[default]
     Stopped,
+    /// Its program ends again and again; it will be started again.
+    Crashed,
     /// Container and record are being removed.
     Removing,
 }
@@ -139,6 +314,7 @@ impl Status {
             Self::Creating => "creating",
             Self::Running => "running",
             Self::Stopped => "stopped",
+            Self::Crashed => "crashed",
             Self::Removing => "removing",
         }
     }
@@ -151,6 +327,6 @@ pub struct InstanceView {
     pub record: Arc<AppInstance>,
     /// What is the case.
     pub observed: Observed,
-    /// Address on which the port can be reached.
+    /// Address on which the ports can be reached.
     pub host: String,
 }

@@ -25,6 +25,20 @@ pub enum Error {
         /// The instance that has it.
         instance: String,
     },
+    /// The instance has no such release, or it is not remembered any more.
+    #[error("No release has ID {0}")]
+    NoSuchRelease(String),
+    /// An instance runs in at least one container, and in so many at most.
+    #[error("an app instance has from 1 to {0} replicas")]
+    TooManyReplicas(u32),
+    /// The app did not get ready.
+    #[error("{reason}{}", ending(log))]
+    NotReady {
+        /// Why, in words.
+        reason: String,
+        /// What it wrote last.
+        log: Vec<String>,
+    },
     /// An instance can have only so many hostnames.
     #[error("an app instance has at most {0} hostnames")]
     TooManyHostnames(usize),
@@ -153,6 +167,8 @@ impl Error {
             Self::NoSuchInstance(_)
             | Self::HostnameTaken { .. }
             | Self::TooManyHostnames(_)
+            | Self::NoSuchRelease(_)
+            | Self::TooManyReplicas(_)
             | Self::NoSuchBuild(_)
             | Self::BuildIsOver(_)
             | Self::CannotPushDigest

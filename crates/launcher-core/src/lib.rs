@@ -13,6 +13,7 @@ pub mod audit;
 mod budget;
 pub mod build;
 mod builds;
+mod deployments;
 pub mod digest;
 pub mod disk;
 pub mod engine;
@@ -27,10 +28,12 @@ pub mod image_name;
 mod images;
 mod instances;
 mod launcher;
+pub mod limits;
 pub mod logs;
 pub mod observer;
 mod reconciler;
 pub mod registries;
+pub mod releases;
 pub mod routing;
 pub mod source;
 pub mod store;
@@ -39,11 +42,15 @@ pub mod terminals;
 pub mod traffic;
 pub mod uploads;
 
-pub use app_instance::{AppInstance, InstanceView, Observed, Run, Status, Wanted};
+pub use app_instance::{
+    AppInstance, ContainerView, Exit, InstanceView, MAX_REPLICAS, Observed, Role, Run, Status,
+    Wanted,
+};
 pub use build::{
     Build, BuildKind, BuildLog, BuildOrder, BuildSettings, BuildSource, BuildStatus, BuildStep,
     LayerCount, LogLine,
 };
+pub use deployments::{Deployment, DeploymentStatus, DeploymentStep};
 pub use disk::{Collection, DiskDocument, DiskSettings};
 pub use environment::Environment;
 pub use error::Error;
@@ -51,9 +58,11 @@ pub use hooks::{Hook, HookView};
 pub use hostname::Hostname;
 pub use image::{Image, ImageStatus};
 pub use image_name::ImageName;
-pub use launcher::{Health, LaunchOptions, Launcher, Parts, Settings};
+pub use launcher::{DeployOptions, Health, LaunchOptions, Launcher, Parts, Settings, Wait};
+pub use limits::Limits;
 pub use logs::AppLogLine;
 pub use observer::{Change, Observer};
-pub use reconciler::plan;
+pub use reconciler::{Patience, plan};
 pub use registries::{NewRegistry, Registry, RegistryHost, Secret};
+pub use releases::{Difference, Release, ReleaseStatus};
 pub use traffic::{OpenConnections, Traffic};

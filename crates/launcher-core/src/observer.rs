@@ -1,7 +1,8 @@
 //! Telling of every change, to whoever shows it or acts on it.
 
 use crate::{
-    Build, DiskDocument, HookView, Image, InstanceView, LogLine, Registry, audit::AuditEntry,
+    Build, Deployment, DiskDocument, HookView, Image, InstanceView, LogLine, Registry, Release,
+    audit::AuditEntry,
 };
 
 /// Hears of every change, in order, before the call that made it returns.
@@ -15,6 +16,10 @@ pub trait Observer: Send + Sync + 'static {
 pub enum Change<'a> {
     /// An app instance.
     Instance(&'a str, Option<&'a InstanceView>),
+    /// A release of an instance.
+    Release(&'a str, Option<&'a Release>),
+    /// A deployment of a release.
+    Deployment(&'a str, Option<&'a Deployment>),
     /// An image.
     Image(&'a str, Option<&'a Image>),
     /// A build, pull or push; `None`: it is not remembered any more.

@@ -8,7 +8,7 @@ use std::{
 
 use clap::{ArgAction, Args, builder::FalseyValueParser, value_parser};
 use launcher_core::{
-    BuildSettings,
+    BuildSettings, Patience,
     source::{NodeImage, SourceMapSupport},
 };
 use thiserror::Error;
@@ -153,6 +153,35 @@ pub(crate) struct ServeArgs {
         value_name = "SECONDS"
     )]
     terminal_idle: u32,
+    /// Seconds that an app may take to end after it was asked to; then it is killed. It is told as
+    /// METEOR_SIGTERM_GRACE_PERIOD_SECONDS.
+    #[arg(
+        long,
+        env = "LAUNCHER_GRACE_PERIOD",
+        default_value_t = 30,
+        value_parser = clap::value_parser!(u16).range(1..=3_600),
+        value_name = "SECONDS"
+    )]
+    grace_period: u16,
+
+    /// Seconds that open requests may keep an old container from being asked to end.
+    #[arg(
+        long,
+        env = "LAUNCHER_DRAIN_PERIOD",
+        default_value_t = 30,
+        value_parser = clap::value_parser!(u16).range(0..=3_600),
+        value_name = "SECONDS"
+    )]
+    drain_period: u16,
+
+    /// After so many restarts without a stable run in between an app instance is stopped. 0: never.
+    #[arg(
+        long,
+        env = "LAUNCHER_MAX_RESTARTS",
+        default_value_t = 100,
+        value_name = "N"
+    )]
+    max_restarts: u32,
 
     /// Let everyone in who can reach the control port. There are no accounts yet, so this changes
     /// nothing; scripts may pass it already.
@@ -196,6 +225,7 @@ pub(crate) struct Config {
     pub(crate) builds: BuildSettings,
     pub(crate) download_time: Duration,
     pub(crate) terminal_idle: Duration,
+    pub(crate) patience: Patience,
     pub(crate) http_forwarded_count: i32,
     pub(crate) log: String,
 }
@@ -243,6 +273,11 @@ impl ServeArgs {
             },
             download_time: self.download_timeout,
             terminal_idle: Duration::from_secs(self.terminal_idle.into()),
+            patience: Patience {
+                grace: Duration::from_secs(self.grace_period.into()),
+                drain: Duration::from_secs(self.drain_period.into()),
+                most_restarts: self.max_restarts,
+            },
             http_forwarded_count: self.http_forwarded_count,
             log: self.log,
         })

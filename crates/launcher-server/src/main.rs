@@ -10,7 +10,6 @@ mod http;
 mod log;
 mod observer;
 mod origin;
-#[cfg_attr(not(test), allow(dead_code, reason = "nothing is asked yet"))]
 mod probe;
 mod routes;
 mod traffic;

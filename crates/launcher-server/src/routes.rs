@@ -63,7 +63,7 @@ fn proxy_route(target: &Target) -> launcher_proxy::Route {
         Target::Backends { serving, .. } => {
             launcher_proxy::Route::to_any(serving.iter().map(upstream))
         }
-        Target::Unavailable(status) => launcher_proxy::Route::unavailable(status.as_str()),
+        Target::Unavailable(why) => launcher_proxy::Route::unavailable(*why),
     }
 }
 
@@ -111,10 +111,7 @@ mod tests {
         let routes = [
             route("a.test", switched.clone()),
             route("b.test", switched),
-            route(
-                "c.test",
-                Target::Unavailable(launcher_core::Status::Stopped),
-            ),
+            route("c.test", Target::Unavailable("stopped")),
         ];
         writer.publish(table(routes.iter()));
         let serving = |port| {

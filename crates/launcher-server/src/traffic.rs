@@ -9,10 +9,6 @@ pub(crate) struct ProxyTraffic {
 }
 
 impl ProxyTraffic {
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "nothing in core asks for traffic yet")
-    )]
     pub(crate) fn new(proxy: Proxy) -> Self {
         Self { proxy }
     }

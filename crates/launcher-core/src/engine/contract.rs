@@ -8,9 +8,9 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{
     BuildLimits, BuildOutput, BuildSpec, Container, ContainerSpec, ContainerState, DockerEngine,
-    Engine, EngineError, Event, ImageUser, LABEL_GENERATION, LABEL_INSTANCE, LABEL_OWNER,
-    ListedImage, LogPiece, LogQuery, LogStream, Transfer, TransferNews, container_name,
-    fake::FakeEngine,
+    Engine, EngineError, Event, ImageUser, LABEL_INSTANCE, LABEL_OWNER, LABEL_RELEASE,
+    LABEL_REPLICA, ListedImage, LogPiece, LogQuery, LogStream, Transfer, TransferNews,
+    container_name, fake::FakeEngine,
 };
 use crate::{Environment, ids::random_id};
 
@@ -105,16 +105,18 @@ fn context_with(name: &str, dockerfile: &str) -> Bytes {
 pub(super) fn spec(owner: &str, image: &str) -> ContainerSpec {
     let instance = random_id();
     ContainerSpec {
-        name: container_name(&instance, 7),
+        name: container_name(&instance, 7, 2),
         image: image.to_owned(),
         env: Environment::from([("A".to_owned(), "1".to_owned())]),
         labels: BTreeMap::from([
             (LABEL_INSTANCE.to_owned(), instance),
-            (LABEL_GENERATION.to_owned(), "7".to_owned()),
+            (LABEL_RELEASE.to_owned(), "7".to_owned()),
+            (LABEL_REPLICA.to_owned(), "2".to_owned()),
             (LABEL_OWNER.to_owned(), owner.to_owned()),
         ]),
         app_port: 8080,
         bind_ip: Ipv4Addr::LOCALHOST.into(),
+        limits: crate::Limits::default(),
     }
 }
 
@@ -125,7 +127,7 @@ async fn is_created_once(engine: &dyn Engine, spec: &ContainerSpec, owner: &str)
     let container = only(engine, owner).await;
     assert_eq!(container.id, id);
     assert_eq!(container.instance, spec.labels[LABEL_INSTANCE]);
-    assert_eq!(container.generation, 7);
+    assert_eq!((container.generation, container.replica), (7, 2));
     let image = engine.image(&spec.image).await.unwrap().unwrap();
     assert_eq!(container.image_id, image.id);
     assert_eq!(container.state, ContainerState::Created);

@@ -9,8 +9,8 @@ use bollard::models::{
 use jiff::Timestamp;
 
 use super::{
-    Container, ContainerSpec, ContainerState, LABEL_GENERATION, LABEL_INSTANCE, container_name,
-    docker::time,
+    Container, ContainerSpec, ContainerState, LABEL_GENERATION, LABEL_INSTANCE, LABEL_RELEASE,
+    LABEL_REPLICA, container_name, docker::time,
 };
 
 /// A container's log on disk: this many bytes in each of so many files.
@@ -23,7 +23,7 @@ pub(super) fn is_our_make(summary: &ContainerSummary) -> bool {
     let labels = summary.labels.as_ref();
     let expected = labels.and_then(|labels| {
         let instance = labels.get(LABEL_INSTANCE)?;
-        Some(container_name(instance, generation(labels)))
+        Some(container_name(instance, release(labels), replica(labels)))
     });
     let names = summary.names.iter().flatten();
     expected.is_some_and(|expected| {
@@ -85,21 +85,30 @@ pub(super) fn container(answer: ContainerInspectResponse) -> Container {
     let running = state.running.unwrap_or(false);
     Container {
         id: answer.id.unwrap_or_default(),
-        generation: generation(&labels),
+        generation: release(&labels),
+        replica: replica(&labels),
         instance: labels.remove(LABEL_INSTANCE).unwrap_or_default(),
         image_id: answer.image.unwrap_or_default(),
         state: container_state(running, state.status),
         started_at: time(state.started_at.as_deref()),
         finished_at: time(state.finished_at.as_deref()),
         exit_code: state.exit_code.filter(|_| !running),
+        oom_killed: state.oom_killed.unwrap_or(false) && !running,
         host_port: running.then(|| host_port(ports)).flatten(),
         stop_signal: config.stop_signal.unwrap_or_else(|| "SIGTERM".into()),
         created_at: time(answer.created.as_deref()).unwrap_or(Timestamp::UNIX_EPOCH),
     }
 }
 
-fn generation(labels: &HashMap<String, String>) -> u64 {
-    let label = labels.get(LABEL_GENERATION);
+fn release(labels: &HashMap<String, String>) -> u64 {
+    let label = labels
+        .get(LABEL_RELEASE)
+        .or_else(|| labels.get(LABEL_GENERATION));
+    label.and_then(|text| text.parse().ok()).unwrap_or(0)
+}
+
+fn replica(labels: &HashMap<String, String>) -> u32 {
+    let label = labels.get(LABEL_REPLICA);
     label.and_then(|text| text.parse().ok()).unwrap_or(0)
 }
 

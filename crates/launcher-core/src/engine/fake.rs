@@ -20,9 +20,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     BuildFailure, BuildSpec, Container, ContainerSpec, ContainerState, Engine, EngineDisk,
-    EngineError, EngineImage, Event, Exec, ExecSpec, ImageLayer, ImageUser, LABEL_GENERATION,
-    LABEL_INSTANCE, LABEL_OWNER, LayerState, LeftLayers, ListedImage, LogPiece, LogQuery,
-    LogStream, Machine, RegistryLogin, Transfer, TransferNews, TransferOutput,
+    EngineError, EngineImage, Event, Exec, ExecSpec, ImageLayer, ImageUser, LABEL_INSTANCE,
+    LABEL_OWNER, LABEL_RELEASE, LABEL_REPLICA, LayerState, LeftLayers, ListedImage, LogPiece,
+    LogQuery, LogStream, Machine, RegistryLogin, Transfer, TransferNews, TransferOutput,
     fake_exec::FakePrograms,
 };
 use crate::ids::random_id;
@@ -74,6 +74,13 @@ impl State {
             images, nameless, ..
         } = self;
         nameless.retain(|left| images.values().all(|named| named.id != left.id));
+    }
+
+    /// An image by its name or id.
+    fn find(&self, reference: &str) -> Option<&EngineImage> {
+        let mut all = self.images.values().chain(&self.nameless);
+        let named = self.images.get(reference);
+        named.or_else(|| all.find(|image| image.id == reference))
     }
 
     fn users(&self, image: &str) -> Vec<ImageUser> {
@@ -372,7 +379,7 @@ impl Engine for FakeEngine {
     async fn create(&self, spec: &ContainerSpec) -> Result<String, EngineError> {
         self.call("create", &spec.name)?;
         let mut state = self.state.lock();
-        let Some(image) = state.images.get(&spec.image).map(|image| image.id.clone()) else {
+        let Some(image) = state.find(&spec.image).map(|image| image.id.clone()) else {
             return Err(EngineError::NotFound(format!(
                 "No such image: {}",
                 spec.image
@@ -494,7 +501,7 @@ impl Engine for FakeEngine {
         if self.state.lock().failing.contains("image") {
             return Err(EngineError::Unreachable("told to fail".into()));
         }
-        Ok(self.state.lock().images.get(name).cloned())
+        Ok(self.state.lock().find(name).cloned())
     }
 
     async fn images(&self) -> Result<Vec<ListedImage>, EngineError> {
@@ -712,16 +719,19 @@ fn listed_image(image: &EngineImage, users: Vec<ImageUser>) -> ListedImage {
 }
 
 fn created(spec: &ContainerSpec, image: &str) -> Container {
-    let generation = spec.labels.get(LABEL_GENERATION);
+    let release = spec.labels.get(LABEL_RELEASE);
+    let replica = spec.labels.get(LABEL_REPLICA);
     Container {
         id: random_id(),
         instance: spec.labels.get(LABEL_INSTANCE).cloned().unwrap_or_default(),
         image_id: image.to_owned(),
-        generation: generation.and_then(|text| text.parse().ok()).unwrap_or(0),
+        generation: release.and_then(|text| text.parse().ok()).unwrap_or(0),
+        replica: replica.and_then(|text| text.parse().ok()).unwrap_or(0),
         state: ContainerState::Created,
         started_at: None,
         finished_at: None,
         exit_code: None,
+        oom_killed: false,
         host_port: None,
         stop_signal: "SIGTERM".into(),
         created_at: Timestamp::now(),

@@ -39,7 +39,7 @@ use futures_util::stream::BoxStream;
 use jiff::Timestamp;
 use thiserror::Error;
 
-use crate::{Environment, app_instance::Run};
+use crate::{Environment, Limits, app_instance::Run};
 
 pub use docker::DockerEngine;
 pub use exec::{EXEC_MARK, Exec, ExecControl, ExecSpec, TerminalSize};
@@ -61,15 +61,20 @@ pub const LABEL_METEOR_RELEASE: &str = "launcher.meteor-release";
 /// Label of an image built from a Meteor bundle with the Node version that it was made with.
 pub const LABEL_NODE_VERSION: &str = "launcher.node-version";
 
-/// Label with the number of the wish for a new container that a container was made for.
+/// Label with the number of the release that a container was made for.
+pub const LABEL_RELEASE: &str = "launcher.release";
+/// What [`LABEL_RELEASE`] was called by earlier launchers.
 pub const LABEL_GENERATION: &str = "launcher.generation";
+/// Label with the number of the replica that a container is.
+pub const LABEL_REPLICA: &str = "launcher.replica";
 
-/// The name of an instance's container. Of two generations there can be one each at the same time.
+/// The name of the container of a replica of an instance's release.
 #[must_use]
-pub fn container_name(instance: &str, generation: u64) -> String {
-    match generation {
-        0 => format!("launcher-{instance}"),
-        _ => format!("launcher-{instance}-{generation}"),
+pub fn container_name(instance: &str, release: u64, replica: u32) -> String {
+    match (release, replica) {
+        (0, 0) => format!("launcher-{instance}"),
+        (_, 0) => format!("launcher-{instance}-{release}"),
+        _ => format!("launcher-{instance}-{release}-{replica}"),
     }
 }
 
@@ -189,8 +194,10 @@ pub struct Container {
     pub instance: String,
     /// Content id (`sha256:…`) of the image that it was made from.
     pub image_id: String,
-    /// The wish that its label names; 0 without one.
+    /// The number of its release, as its label has it; 0 without one.
     pub generation: u64,
+    /// Which replica it is, as its label has it; 0 without one.
+    pub replica: u32,
     /// What it does.
     pub state: ContainerState,
     /// When it was last started, if ever.
@@ -199,6 +206,8 @@ pub struct Container {
     pub finished_at: Option<Timestamp>,
     /// With which code it last ended, if it has.
     pub exit_code: Option<i64>,
+    /// Whether its program was killed because it reached the container's memory limit.
+    pub oom_killed: bool,
     /// Port on the host that leads to the app, while it runs.
     pub host_port: Option<u16>,
     /// The signal that asks its program to end.
@@ -247,6 +256,8 @@ pub struct ContainerSpec {
     pub app_port: u16,
     /// Address of the host that the chosen port is bound to.
     pub bind_ip: std::net::IpAddr,
+    /// What it may use.
+    pub limits: Limits,
 }
 
 /// An image as the engine reports it.

@@ -13,33 +13,35 @@ use tokio_util::{
 };
 
 use crate::{
-    Error, ImageName, InstanceView, Wanted,
-    instances::{Wish, rebuild},
-    reconciler::Shared,
+    Error, ImageName, InstanceView, Wanted, deployments::Deployer, instances::Order,
+    reconciler::Shared, releases::Reason,
 };
 
 /// Instances that are rebuilt at the same time.
 const AT_ONCE: usize = 4;
 
 /// Deployments under way, one for each image.
-pub(crate) struct Deployments {
+pub(crate) struct AutoDeploys {
     this: Weak<Self>,
     shared: Arc<Shared>,
+    deployer: Arc<Deployer>,
     tasks: TaskTracker,
     stop: CancellationToken,
     /// By the image's canonical name: whether it was pushed again meanwhile.
     under_way: Mutex<HashMap<String, bool>>,
 }
 
-impl Deployments {
+impl AutoDeploys {
     pub(crate) fn new(
         shared: &Arc<Shared>,
+        deployer: &Arc<Deployer>,
         tasks: TaskTracker,
         stop: CancellationToken,
     ) -> Arc<Self> {
         Arc::new_cyclic(|this| Self {
             this: this.clone(),
             shared: Arc::clone(shared),
+            deployer: Arc::clone(deployer),
             tasks,
             stop,
             under_way: Mutex::default(),
@@ -120,10 +122,14 @@ impl Deployments {
 
     /// Gives an instance a new container: now if it runs, else when it is started.
     async fn renew(&self, view: InstanceView) {
-        let (id, instances) = (&view.record.id, &self.shared.instances);
-        let renewed = match view.record.wanted {
-            Wanted::Running { .. } => rebuild(instances, id).await,
-            _ => instances.wish(id, Wish::Renew).await.map(drop),
+        let id = &view.record.id;
+        let renewed = match self
+            .deployer
+            .begin(id, Order::newest(Reason::AutoDeploy))
+            .await
+        {
+            Ok(deployment) => self.deployer.finished(&deployment).await,
+            Err(error) => Err(error),
         };
         match renewed {
             Ok(()) => tracing::info!(instance = %id, image = %view.record.image, "deployed"),

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
-pub(crate) use deploy::Deployments;
+pub(crate) use deploy::AutoDeploys;
 pub use payload::{UnknownPayload, pushes};
 
 use crate::{

@@ -4,7 +4,7 @@
 //! change is told to the [`Observer`] and to those who wait, in order, before the call returns.
 
 mod hostnames;
-mod rebuild;
+mod rollouts;
 mod waiting;
 mod wishes;
 
@@ -15,20 +15,24 @@ use jiff::Timestamp;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{Notify, watch};
 
-pub(crate) use rebuild::{Unfinished, finish_all, rebuild, unfinished};
+pub(crate) use rollouts::{ContentChange, Order};
 pub(crate) use waiting::{Goal, LAUNCH, given_up};
 pub(crate) use wishes::Wish;
 
 use crate::{
     AppInstance, Change, Error, InstanceView, Observed, Observer, Status, Wanted,
+    deployments::Deployments,
     engine::{Container, Ended},
-    reconciler::observation,
+    reconciler::observation::{self, Picture},
+    releases::Releases,
     store::{Store, StoreError},
 };
 
 pub(crate) struct Instances {
     store: Arc<dyn Store>,
     observer: Arc<dyn Observer>,
+    releases: Arc<Releases>,
+    deployments: Arc<Deployments>,
     default_host: String,
     /// Held while a wish is checked, stored and entered, so that wishes cannot contradict.
     wishes: tokio::sync::Mutex<()>,
@@ -48,11 +52,15 @@ impl Instances {
     pub(crate) fn new(
         store: Arc<dyn Store>,
         observer: Arc<dyn Observer>,
+        releases: Arc<Releases>,
+        deployments: Arc<Deployments>,
         default_host: String,
     ) -> Self {
         Self {
             store,
             observer,
+            releases,
+            deployments,
             default_host,
             wishes: tokio::sync::Mutex::default(),
             launches: tokio::sync::RwLock::default(),
@@ -63,7 +71,12 @@ impl Instances {
 
     /// Fills the table from the store.
     pub(crate) async fn load(&self) -> Result<(), Error> {
-        for record in self.store.all::<AppInstance>().await? {
+        for mut record in self.store.all::<AppInstance>().await? {
+            // Earlier launchers knew no releases.
+            if record.release.is_none() && record.wanted != Wanted::Removed {
+                record = self.with_first_release(record).await?;
+                self.store.put(&record).await?;
+            }
             self.enter(record);
         }
         Ok(())
@@ -109,7 +122,9 @@ impl Instances {
         for hostname in &record.hostnames {
             self.check_free(hostname, &record.id)?;
         }
+        let record = self.with_first_release(record).await?;
         if let Err(error) = self.store.put(&record).await {
+            drop(self.releases.forget(&record.id).await);
             // A store that was only slow must not bring back later what its caller was refused.
             drop(
                 self.store
@@ -128,8 +143,13 @@ impl Instances {
     }
 
     /// Enters a look at the instance's containers. For the reconciler only.
-    pub(crate) fn see(&self, id: &str, containers: &[Container]) {
-        self.update(id, |view| observation::enter(view, containers));
+    pub(crate) fn see(&self, id: &str, picture: &Picture<'_>) {
+        self.update(id, |view| observation::enter(view, picture));
+    }
+
+    /// Enters the instance's containers as they are found before anybody asks them anything.
+    pub(crate) fn see_first(&self, id: &str, containers: Vec<Container>) {
+        self.update(id, |view| observation::enter_first(view, containers));
     }
 
     /// Enters that a run has ended: the engine tells so before it answers questions about it. For the
@@ -146,6 +166,8 @@ impl Instances {
     /// Deletes the record of an instance whose container is gone. For the reconciler only.
     pub(crate) async fn forget(&self, id: &str) -> Result<(), Error> {
         let _order = self.wishes.lock().await;
+        self.deployments.forget(id).await?;
+        self.releases.forget(id).await?;
         self.store.remove_instance(id, Timestamp::now()).await?;
         let _telling = self.telling.lock();
         let entry = self.table.write().shift_remove(id);
@@ -179,6 +201,11 @@ impl Instances {
         if record == *current {
             return Ok(current);
         }
+        self.enter_change(id, record).await
+    }
+
+    /// Stores a changed record, then enters it. The caller holds the lock on wishes.
+    async fn enter_change(&self, id: &str, record: AppInstance) -> Result<Arc<AppInstance>, Error> {
         self.store.put(&record).await?;
         let record = Arc::new(record);
         self.update(id, |view| view.record = Arc::clone(&record));

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::Instances;
-use crate::{Error, InstanceView, Wanted};
+use crate::{Error, InstanceView, Wanted, launcher::readiness};
 
 /// How long a caller waits for an instance to be launched; a pull has its own, shorter deadlines.
 pub(crate) const LAUNCH: Duration = Duration::from_secs(70 * 60);
@@ -47,6 +47,26 @@ impl Instances {
         match tokio::time::timeout(deadline, wait).await {
             Ok(outcome) => outcome,
             Err(_) => Err(self.overdue(id, deadline)),
+        }
+    }
+
+    /// Waits until an instance is ready. The inner error says why it is not, or nothing if only the
+    /// time is over.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchInstance`].
+    pub(crate) async fn ready(
+        &self,
+        id: &str,
+        deadline: tokio::time::Instant,
+    ) -> Result<Result<(), Option<String>>, Error> {
+        let none = || Error::NoSuchInstance(id.to_owned());
+        let mut views = self.subscribe(id).ok_or_else(none)?;
+        let wait = views.wait_for(|view| readiness(view).is_some());
+        match tokio::time::timeout_at(deadline, wait).await {
+            Ok(Ok(view)) => Ok(readiness(&view).unwrap_or(Ok(())).map_err(Some)),
+            Ok(Err(_)) => Err(none()),
+            Err(_) => Ok(Err(None)),
         }
     }
 

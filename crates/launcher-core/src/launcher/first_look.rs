@@ -4,18 +4,14 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use crate::{
-    instances::{Unfinished, unfinished},
-    reconciler::{Shared, by_instance},
-};
+use crate::reconciler::{Shared, by_instance};
 
 /// How long the engine may keep the launcher from starting with a true picture.
 const FIRST_LOOK: Duration = Duration::from_secs(5);
 
-/// Observers should hear the truth from the first moment on, if the engine can tell it soon. Returns
-/// the rebuilds that an earlier launcher has left.
-pub(super) async fn first_look(shared: &Shared) -> Vec<Unfinished> {
-    tokio::join!(look_at_containers(shared), look_at_images(shared)).0
+/// Observers should hear the truth from the first moment on, if the engine can tell it soon.
+pub(super) async fn first_look(shared: &Shared) {
+    tokio::join!(look_at_containers(shared), look_at_images(shared));
 }
 
 async fn look_at_images(shared: &Shared) {
@@ -26,8 +22,7 @@ async fn look_at_images(shared: &Shared) {
     }
 }
 
-async fn look_at_containers(shared: &Shared) -> Vec<Unfinished> {
-    let mut left = Vec::new();
+async fn look_at_containers(shared: &Shared) {
     let look = shared.engine.containers(&shared.launcher_id, None);
     match timeout(FIRST_LOOK, look).await {
         Ok(Ok(containers)) => {
@@ -35,12 +30,10 @@ async fn look_at_containers(shared: &Shared) -> Vec<Unfinished> {
             for view in shared.instances.views() {
                 let id = &view.record.id;
                 let containers = by_instance.remove(id).unwrap_or_default();
-                left.extend(unfinished(&view, &containers));
-                shared.instances.see(id, &containers);
+                shared.instances.see_first(id, containers);
             }
         }
         Ok(Err(error)) => tracing::warn!(%error, "the Docker engine cannot be asked yet"),
         Err(_) => tracing::warn!("the Docker engine does not answer yet"),
     }
-    left
 }

@@ -147,7 +147,7 @@ impl Launcher {
             self.hooks.note_push(hook, images);
         }
         for image in images {
-            self.deployments.pushed(image);
+            self.auto_deploys.pushed(image);
         }
     }
 

@@ -10,8 +10,11 @@ use crate::{
     AppInstance, Environment, Error, Hostname, ImageName, Wanted,
     engine::EngineError,
     environment,
+    health::HealthSettings,
     ids::random_id,
-    instances::{Goal, LAUNCH, Wish, given_up, rebuild},
+    instances::{Goal, LAUNCH, Order, Wish, given_up},
+    limits::Limits,
+    releases::Reason,
 };
 
 /// How long a caller waits for a wish about an existing container.
@@ -32,6 +35,26 @@ pub struct LaunchOptions {
     pub host: Option<String>,
     /// Whether its container is replaced when a registry tells of a newer image.
     pub auto_deploy: bool,
+    /// How many containers run.
+    pub replicas: u32,
+    /// What each of them may use.
+    pub limits: Limits,
+    /// How it is found out whether they answer.
+    pub health: HealthSettings,
+    /// What the launch waits for.
+    pub wait: Wait,
+}
+
+/// What a launch waits for.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Wait {
+    /// Nothing: it is recorded.
+    None,
+    /// The containers have been started.
+    #[default]
+    Started,
+    /// They answer.
+    Ready,
 }
 
 impl Launcher {
@@ -43,7 +66,7 @@ impl Launcher {
     pub async fn launch(&self, options: LaunchOptions) -> Result<String, Error> {
         self.images.build_ended(&options.image).await;
         let wanted = Wanted::Running {
-            past: None,
+            past: Vec::new(),
             restart: false,
         };
         let record = AppInstance {
@@ -56,7 +79,14 @@ impl Launcher {
             wanted: wanted.clone(),
             wish: 1,
             generation: 0,
+            image_id: None,
+            release: None,
+            rollout: None,
+            replicas: options.replicas,
+            limits: options.limits,
+            health: options.health,
             auto_deploy: options.auto_deploy,
+            given_up: None,
         };
         let id = record.id.clone();
         let image = record.image.clone();
@@ -65,11 +95,17 @@ impl Launcher {
             self.take_back(&id).await;
             return Err(Error::ShuttingDown);
         }
-        match self
+        if options.wait == Wait::None {
+            return Ok(id);
+        }
+        let mut outcome = self
             .instances
             .reached(&id, &Goal::Wish(1, wanted), LAUNCH)
-            .await
-        {
+            .await;
+        if outcome.is_ok() && options.wait == Wait::Ready {
+            outcome = self.await_ready(&id, None).await;
+        }
+        match outcome {
             // Somebody has stopped it meanwhile: it was launched all the same.
             Ok(()) | Err(Error::Superseded(_)) => {}
             Err(Error::NoSuchInstance(_)) => return Err(removed_meanwhile()),
@@ -98,8 +134,8 @@ impl Launcher {
         self.carry_out(id, Wish::Restart).await
     }
 
-    /// Asks the instance's program to end, and kills it when it has not ended after
-    /// [`GRACE`](crate::plan::GRACE).
+    /// Asks the instance's programs to end, and kills those that have not ended after
+    /// [`Patience::grace`](crate::Patience::grace).
     ///
     /// # Errors
     /// As [`Self::start_instance`].
@@ -122,7 +158,9 @@ impl Launcher {
     /// [`Error::NoSuchInstance`], or why the new container could not be made or does not run; then
     /// the instance goes on as it was.
     pub async fn rebuild_instance(&self, id: &str) -> Result<(), Error> {
-        rebuild(&self.instances, id).await
+        let order = Order::newest(Reason::Rebuild);
+        let deployment = self.deployer.begin(id, order).await?;
+        self.deployer.finished(&deployment).await
     }
 
     /// Sets whether the instance's container is replaced when a registry tells of a newer image.
@@ -186,7 +224,7 @@ impl Launcher {
         self.instances.remove_hostname(id, hostname).await
     }
 
-    async fn carry_out(&self, id: &str, wish: Wish) -> Result<(), Error> {
+    pub(super) async fn carry_out(&self, id: &str, wish: Wish) -> Result<(), Error> {
         let goal = self.instances.wish(id, wish).await?;
         self.instances.reached(id, &goal, WISH).await
     }

@@ -5,28 +5,35 @@ mod health;
 mod images;
 mod instances;
 mod logs;
+mod releases;
 #[cfg(test)]
 mod tests;
 
 use std::{net::IpAddr, path::PathBuf, sync::Arc};
 
+use jiff::Timestamp;
 use tokio::sync::mpsc;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use first_look::first_look;
 pub use health::Health;
-pub use instances::LaunchOptions;
+pub use instances::{LaunchOptions, Wait};
+pub use releases::DeployOptions;
+pub(crate) use releases::readiness;
 
 use crate::{
-    BuildSettings, Error, Observer,
+    BuildSettings, Error, Observer, Traffic,
     audit::AuditLog,
+    deployments::{Deployer, Deployments},
     disk::{Disk, DiskParts, DiskSettings},
     engine::Engine,
-    hooks::{Deployments, Hooks},
+    health::Prober,
+    hooks::{AutoDeploys, Hooks},
     images::{ImageSettings, Images, Watching},
-    instances::{Instances, finish_all},
+    instances::Instances,
     logs::Logs,
-    reconciler::{Reconciler, Shared},
+    reconciler::{Patience, Reconciler, Shared},
+    releases::Releases,
     source,
     store::Store,
     supervision::supervise,
@@ -42,6 +49,10 @@ pub struct Parts {
     pub engine: Arc<dyn Engine>,
     /// Hears of changes.
     pub observer: Arc<dyn Observer>,
+    /// Asks apps whether they answer.
+    pub prober: Arc<dyn Prober>,
+    /// Knows what visitors have open.
+    pub traffic: Arc<dyn Traffic>,
 }
 
 /// How a launcher works.
@@ -59,6 +70,8 @@ pub struct Settings {
     pub uploads: UploadSettings,
     /// How images are built.
     pub builds: BuildSettings,
+    /// How patient the launcher is with containers.
+    pub patience: Patience,
     /// How the engine's disk is looked after.
     pub disk: DiskSettings,
     /// How terminals are kept.
@@ -77,7 +90,10 @@ pub struct Launcher {
     uploads: Arc<Uploads>,
     terminals: Arc<Terminals>,
     hooks: Hooks,
-    deployments: Arc<Deployments>,
+    releases: Arc<Releases>,
+    deployer: Arc<Deployer>,
+    auto_deploys: Arc<AutoDeploys>,
+    shared: Arc<Shared>,
     added: mpsc::UnboundedSender<String>,
     stop: CancellationToken,
     reconciler: TaskTracker,
@@ -94,6 +110,8 @@ impl Launcher {
             store,
             engine,
             observer,
+            prober,
+            traffic,
         } = parts;
         let id = store.launcher_id().await?;
         let fetcher = source::Fetcher::new(settings.fetch)
@@ -124,7 +142,17 @@ impl Launcher {
             images: Arc::clone(&images),
             observer: Arc::clone(&observer),
         });
-        let instances = Arc::new(Instances::new(Arc::clone(&store), watching, host));
+        let releases = Arc::new(Releases::new(Arc::clone(&store), Arc::clone(&observer)));
+        releases.load().await?;
+        let deployments = Arc::new(Deployments::new(Arc::clone(&store), Arc::clone(&observer)));
+        deployments.load().await?;
+        let instances = Arc::new(Instances::new(
+            Arc::clone(&store),
+            watching,
+            Arc::clone(&releases),
+            Arc::clone(&deployments),
+            host,
+        ));
         instances.load().await?;
         let audit = Arc::new(AuditLog::new(Arc::clone(&store), Arc::clone(&observer)));
         let open = audit.load().await?;
@@ -146,33 +174,40 @@ impl Launcher {
             engine: Arc::clone(&engine),
             instances: Arc::clone(&instances),
             images: Arc::clone(&images),
+            releases: Arc::clone(&releases),
+            deployments,
+            prober,
+            traffic,
             launcher_id: id.clone(),
             bind_ip: settings.instance_bind_ip,
+            patience: settings.patience,
+            began: Timestamp::now(),
         });
         let logs = Logs::new(Arc::clone(&engine), Arc::clone(&instances), id.clone());
         let (added, additions) = mpsc::unbounded_channel();
         let stop = CancellationToken::new();
         let reconciler = Reconciler::new(Arc::clone(&shared), additions);
-        let left = first_look(&shared).await;
+        first_look(&shared).await;
         let tasks = TaskTracker::new();
         tasks.spawn(reconciler.run(stop.clone()));
-        let (rebuilt, ended) = (Arc::clone(&instances), stop.clone());
-        tasks.spawn(async move {
-            ended.run_until_cancelled(finish_all(&rebuilt, left)).await;
-        });
         tasks.spawn(sweep(Arc::clone(&uploads), stop.clone()));
         let (opened, ended) = (Arc::clone(&terminals), stop.clone());
         tasks.spawn(async move {
             ended.run_until_cancelled(opened.end_leftovers(open)).await;
         });
-        let deployments = Deployments::new(&shared, tasks.clone(), stop.clone());
+        let deployer = Deployer::new(Arc::clone(&shared), tasks.clone(), stop.clone());
+        deployer.resume();
+        let auto_deploys = AutoDeploys::new(&shared, &deployer, tasks.clone(), stop.clone());
         tasks.spawn(look_after(Arc::clone(&disk), stop.clone()));
         Ok(Self {
             id,
             store,
             engine,
             hooks,
-            deployments,
+            releases,
+            deployer,
+            auto_deploys,
+            shared,
             instances,
             images,
             disk,

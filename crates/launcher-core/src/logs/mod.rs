@@ -128,6 +128,11 @@ impl Logs {
     }
 }
 
+/// What the lines say, without the rest.
+pub(crate) fn texts(lines: Vec<AppLogLine>) -> Vec<String> {
+    lines.into_iter().map(|line| line.text).collect()
+}
+
 /// The newest lines of a container, oldest first: at most `n`, and never more than 100; what is longer
 /// than 2,000 bytes is cut.
 ///

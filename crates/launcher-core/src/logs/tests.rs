@@ -11,13 +11,15 @@ use tokio::sync::Notify;
 use super::{AppLogEntry, LogOptions, LogSink, LogWatch, Logs, last_lines};
 use crate::{
     Change, Environment, Error, Observer,
+    deployments::Deployments,
     engine::{
         ContainerSpec, Engine, EngineError, LABEL_INSTANCE, LABEL_OWNER, LogStream,
         fake::FakeEngine,
     },
     ids::random_id,
     instances::Instances,
-    store::{MemoryStore, contract::sample_instance},
+    releases::Releases,
+    store::{MemoryStore, Store, contract::sample_instance},
 };
 
 const ALL: LogOptions = LogOptions {
@@ -44,7 +46,12 @@ impl Kit {
     async fn new() -> Self {
         let engine = FakeEngine::default();
         let store = Arc::new(MemoryStore::default());
-        let instances = Arc::new(Instances::new(store, Arc::new(Nobody), "127.0.0.1".into()));
+        let store: Arc<dyn Store> = store;
+        let releases = Arc::new(Releases::new(Arc::clone(&store), Arc::new(Nobody)));
+        let deployments = Arc::new(Deployments::new(Arc::clone(&store), Arc::new(Nobody)));
+        let host = "127.0.0.1".into();
+        let instances = Instances::new(store, Arc::new(Nobody), releases, deployments, host);
+        let instances = Arc::new(instances);
         instances.add(sample_instance("i", 1)).await.unwrap();
         let logs = Logs::new(
             Arc::new(engine.clone()),
@@ -68,7 +75,7 @@ impl Kit {
     /// The launcher looks at the instance's containers.
     async fn look(&self) {
         let containers = self.engine.containers("owner", Some("i")).await.unwrap();
-        self.instances.see("i", &containers);
+        self.instances.see_first("i", containers);
     }
 }
 
@@ -141,6 +148,7 @@ async fn running(engine: &FakeEngine, instance: &str) -> String {
             (LABEL_OWNER.to_owned(), "owner".to_owned()),
         ]),
         app_port: 8080,
+        limits: crate::Limits::default(),
         bind_ip: std::net::Ipv4Addr::LOCALHOST.into(),
     };
     let id = engine.create(&spec).await.unwrap();

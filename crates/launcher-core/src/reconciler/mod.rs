@@ -5,13 +5,9 @@
 mod listing;
 pub(crate) mod observation;
 pub mod plan;
-#[cfg(test)]
-mod plan_properties;
-#[cfg(test)]
-mod plan_tests;
 mod worker;
 
-use std::{future::Future, net::IpAddr, sync::Arc, time::Duration};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use futures_util::{StreamExt, stream, stream::BoxStream};
 use tokio::{
@@ -22,31 +18,21 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use listing::by_instance;
+pub use worker::Patience;
+pub(crate) use worker::Shared;
 use worker::Worker;
 
-use crate::{
-    engine::{Engine, Event},
-    images::Images,
-    instances::Instances,
-    supervision::supervise,
-};
+use crate::{engine::Event, supervision::supervise};
 
 /// Wait before asking for the event stream again after it was lost; doubles while it is lost again
 /// before it told of anything.
 const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 
-/// What all that reconciles shares.
-pub(crate) struct Shared {
-    pub(crate) engine: Arc<dyn Engine>,
-    pub(crate) instances: Arc<Instances>,
-    pub(crate) images: Arc<Images>,
-    pub(crate) launcher_id: String,
-    pub(crate) bind_ip: IpAddr,
-}
-
 pub(crate) struct Reconciler {
     shared: Arc<Shared>,
+    /// Instances that were there when it was made; all others come as `added`.
+    present: Vec<String>,
     added: mpsc::UnboundedReceiver<String>,
     tasks: JoinSet<()>,
     containers_due: Arc<Notify>,
@@ -67,8 +53,10 @@ enum Happening {
 impl Reconciler {
     pub(crate) fn new(shared: Arc<Shared>, added: mpsc::UnboundedReceiver<String>) -> Self {
         let images_due = shared.images.due();
+        let present = shared.instances.ids();
         Self {
             shared,
+            present,
             added,
             tasks: JoinSet::new(),
             containers_due: Arc::default(),
@@ -90,7 +78,7 @@ impl Reconciler {
             &self.images_due.clone(),
             listing::list_images,
         );
-        for id in self.shared.instances.ids() {
+        for id in std::mem::take(&mut self.present) {
             self.start_worker(id);
         }
         let mut events = stream::empty().boxed();

@@ -1,6 +1,6 @@
 //! Which hostname goes where: derived from the app instances, never stored.
 
-use crate::{Hostname, InstanceView, Status};
+use crate::{ContainerView, Hostname, InstanceView, Role, Status};
 
 /// Where requests for a hostname go.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -24,7 +24,7 @@ pub enum Target {
         draining: Vec<Backend>,
     },
     /// An app that does not run; the word says why.
-    Unavailable(Status),
+    Unavailable(&'static str),
 }
 
 /// One server of an app.
@@ -51,15 +51,24 @@ pub fn routes(view: &InstanceView) -> Vec<Route> {
 }
 
 fn target(view: &InstanceView) -> Target {
-    match (view.observed.status, view.observed.port) {
-        (Status::Running, Some(port)) => Target::Backends {
-            serving: vec![Backend {
-                host: view.host.clone(),
-                port,
-            }],
-            draining: Vec::new(),
-        },
-        (Status::Running, None) => Target::Unavailable(Status::Creating),
-        (status, _) => Target::Unavailable(status),
+    let observed = &view.observed;
+    let backend = |line: &ContainerView| {
+        let host = view.host.clone();
+        line.port.map(|port| Backend { host, port })
+    };
+    let lines = || observed.containers.iter();
+    let serving: Vec<_> = lines()
+        .filter(|line| line.is_routed)
+        .filter_map(backend)
+        .collect();
+    if serving.is_empty() {
+        return Target::Unavailable(match observed.status {
+            // Its program runs, but has not answered yet.
+            Status::Running => "starting",
+            status => status.as_str(),
+        });
     }
+    let leaves = |line: &&ContainerView| line.role == Role::Leaving && !line.is_routed;
+    let draining = lines().filter(leaves).filter_map(backend).collect();
+    Target::Backends { serving, draining }
 }

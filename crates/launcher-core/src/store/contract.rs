@@ -3,7 +3,10 @@
 use jiff::Timestamp;
 
 use super::Store;
-use crate::{AppInstance, Environment, Hostname, Image, ImageName, Run, Wanted};
+use crate::{
+    AppInstance, Environment, Hostname, Image, ImageName, Limits, Run, Wanted,
+    app_instance::Rollout, health::HealthSettings,
+};
 
 /// Drives an empty store through everything that callers rely on.
 ///
@@ -38,15 +41,29 @@ pub(crate) fn sample_instance(id: &str, minute: i64) -> AppInstance {
         host: Some("10.0.0.1".to_owned()),
         created_at: at,
         wanted: Wanted::Running {
-            past: Some(Run {
+            past: vec![Run {
                 container: "c".to_owned(),
                 started_at: at,
-            }),
+            }],
             restart: true,
         },
         wish: 9_007_199_254_740_993,
         generation: 9_007_199_254_740_993,
+        image_id: Some("sha256:1".to_owned()),
+        release: Some("r".to_owned()),
+        rollout: Some(Rollout {
+            deployment: "d".to_owned(),
+            wish: 1,
+            from: 0,
+            from_release: None,
+            before: Wanted::Stopped { kill: false },
+            hostnames: None,
+        }),
+        replicas: 3,
+        limits: Limits::default(),
+        health: HealthSettings::default(),
         auto_deploy: true,
+        given_up: None,
     }
 }
 

@@ -2,13 +2,17 @@
 
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::{AppInstance, Build, BuildLog, Image, Registry};
+use crate::{AppInstance, Build, BuildLog, Deployment, Image, Registry, Release};
 
 /// A kind of record.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum Kind {
     /// What should run.
     Instance,
+    /// What instances were made to run.
+    Release,
+    /// How releases took the place of others.
+    Deployment,
     /// Images that are listed.
     Image,
     /// Builds, pulls and pushes.
@@ -37,6 +41,8 @@ impl Kind {
     pub fn table(self) -> &'static str {
         match self {
             Self::Instance => "instances",
+            Self::Release => "releases",
+            Self::Deployment => "deployments",
             Self::Image => "images",
             Self::Build => "builds",
             Self::BuildLog => "build_logs",
@@ -62,6 +68,22 @@ pub trait Record: Serialize + DeserializeOwned {
 
 impl Record for AppInstance {
     const KIND: Kind = Kind::Instance;
+
+    fn id(&self) -> &str {
+        &self.id
+    }
+}
+
+impl Record for Release {
+    const KIND: Kind = Kind::Release;
+
+    fn id(&self) -> &str {
+        &self.id
+    }
+}
+
+impl Record for Deployment {
+    const KIND: Kind = Kind::Deployment;
 
     fn id(&self) -> &str {
         &self.id

@@ -26,7 +26,7 @@ const DEADLINE: Duration = Duration::from_secs(10);
 const REMEMBERED: SignedDuration = SignedDuration::from_hours(90 * 24);
 
 /// Each entry brings the schema to the version that is its index plus one.
-const MIGRATIONS: [&str; 4] = [
+const MIGRATIONS: [&str; 5] = [
     "
     CREATE TABLE launcher (id TEXT NOT NULL, checked_at TEXT) STRICT;
     CREATE TABLE instances (id TEXT PRIMARY KEY, document TEXT NOT NULL) STRICT;
@@ -47,6 +47,10 @@ const MIGRATIONS: [&str; 4] = [
 ",
     "
     CREATE TABLE audit_log (id TEXT PRIMARY KEY, document TEXT NOT NULL) STRICT;
+",
+    "
+    CREATE TABLE releases (id TEXT PRIMARY KEY, document TEXT NOT NULL) STRICT;
+    CREATE TABLE deployments (id TEXT PRIMARY KEY, document TEXT NOT NULL) STRICT;
 ",
 ];
 
@@ -315,7 +319,7 @@ mod tests {
             opened,
             Err(StoreError::TooNew {
                 found: 99,
-                known: 4
+                known: 5
             })
         ));
     }

@@ -82,11 +82,21 @@ impl Arguments {
 
     /// The id of a document, as the first argument.
     pub(super) fn id(&self, name: &str, what: &str) -> Result<&str, Error> {
-        let id = self.text(0, name, what)?;
+        self.id_at(0, name, what)
+    }
+
+    /// The id of a document.
+    pub(super) fn id_at(&self, index: usize, name: &str, what: &str) -> Result<&str, Error> {
+        let id = self.text(index, name, what)?;
         if id.len() > MAX_ID || id.chars().any(char::is_control) {
-            return Err(must(0, name, what));
+            return Err(must(index, name, what));
         }
         Ok(id)
+    }
+
+    /// An argument as it is; `null` counts as left out.
+    pub(super) fn value(&self, index: usize) -> Option<&Value> {
+        self.0.get(index).filter(|value| !value.is_null())
     }
 
     /// An option in the options object at this position; `null` counts as left out.

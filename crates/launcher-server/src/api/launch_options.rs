@@ -6,12 +6,14 @@ use ddp_server::{
     Error,
     ejson::{Fields, Value},
 };
-use launcher_core::{Environment, Hostname, LaunchOptions};
+use launcher_core::{
+    Environment, Hostname, LaunchOptions, Limits, MAX_REPLICAS, Wait, health::HealthSettings,
+};
 
 use super::{
     arguments::{MAX_URL, hostname, image_name, web_url},
     errors::bad_request,
-    wire,
+    health, releases, wire,
 };
 
 /// Most variables that one instance may have.
@@ -33,6 +35,10 @@ pub(super) fn parse(options: &Value) -> Result<LaunchOptions, Error> {
         hostnames: hostnames(&options)?,
         host: host(&options)?,
         auto_deploy: auto_deploy(&options)?,
+        replicas: replicas(&options)?,
+        limits: Limits::default(),
+        health: health(&options)?,
+        wait: wait(&options)?,
     })
 }
 
@@ -85,6 +91,36 @@ fn auto_deploy(options: &Options<'_>) -> Result<bool, Error> {
     }
 }
 
+fn replicas(options: &Options<'_>) -> Result<u32, Error> {
+    let wrong = || {
+        bad_request(format!(
+            "The replicas option must be from 1 to {MAX_REPLICAS}."
+        ))
+    };
+    match options.get("replicas").map(releases::replicas) {
+        None => Ok(1),
+        Some(number) => number
+            .filter(|number| (1..=MAX_REPLICAS).contains(number))
+            .ok_or_else(wrong),
+    }
+}
+
+fn health(options: &Options<'_>) -> Result<HealthSettings, Error> {
+    let health = options.get("health").map(health::parse).transpose()?;
+    Ok(health.unwrap_or_default())
+}
+
+fn wait(options: &Options<'_>) -> Result<Wait, Error> {
+    match options.get("wait").map(Value::as_str) {
+        None | Some(Some("started")) => Ok(Wait::Started),
+        Some(Some("ready")) => Ok(Wait::Ready),
+        Some(Some("none")) => Ok(Wait::None),
+        _ => Err(bad_request(
+            "The wait option must be \"started\", \"ready\" or \"none\".",
+        )),
+    }
+}
+
 /// The options' own variables, then `env` over them.
 fn environment(options: &Options<'_>) -> Result<Environment, Error> {
     let mongo_url = options.required("mongoUrl", "string MongoDB URL for the app to use")?;
@@ -127,7 +163,7 @@ fn variables(options: &Options<'_>) -> Result<Environment, Error> {
         .collect()
 }
 
-fn variable(name: &str, value: &Value) -> Result<(String, String), Error> {
+pub(super) fn variable(name: &str, value: &Value) -> Result<(String, String), Error> {
     if name.is_empty() || name.contains(['=', '\0', '\n', '\r']) || name.len() > 256 {
         return Err(bad_request(
             "The name of each environment variable in the env option must be a string of 1 to 256 \
@@ -161,7 +197,7 @@ fn settings(value: &Value) -> Result<String, Error> {
     }
 }
 
-fn check_size(env: &Environment) -> Result<(), Error> {
+pub(super) fn check_size(env: &Environment) -> Result<(), Error> {
     let sizes = || env.iter().map(|(name, value)| name.len() + value.len() + 1);
     if env.len() > MAX_VARIABLES {
         return Err(bad_request(format!(

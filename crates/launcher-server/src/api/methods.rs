@@ -15,7 +15,7 @@ use super::{
     errors::{failed, from_core},
     hooks, images, launch_options,
     reached::address,
-    registries, terminals, uploads, wire,
+    registries, releases, terminals, uploads, wire,
 };
 
 /// Adds all methods to a server. Once it is `stopping`, calls are refused. `proxied`: proxies stand
@@ -64,6 +64,13 @@ pub(super) fn register(
         .add("rebuildAppInstance", hooks::rebuild)
         .add("ai/rebuild", hooks::rebuild)
         .add("setAutoDeploy", hooks::set_auto_deploy)
+        .add("deploy", releases::deploy)
+        .add("rollback", releases::rollback)
+        .add("diffReleases", releases::diff)
+        .add("setEnvironment", releases::set_environment)
+        .add("setRootUrl", releases::set_root_url)
+        .add("scale", releases::scale)
+        .add("awaitReady", releases::await_ready)
         .add("execOpen", terminals::open)
         .builder
 }

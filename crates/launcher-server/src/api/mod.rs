@@ -6,15 +6,16 @@ mod audit;
 mod builds;
 mod disk;
 mod errors;
-#[cfg_attr(not(test), allow(dead_code, reason = "nobody sets it yet"))]
 mod health;
 mod hooks;
 mod images;
+mod instances;
 mod launch_options;
 mod methods;
 mod publications;
 mod reached;
 mod registries;
+mod releases;
 mod terminals;
 mod uploads;
 mod wire;

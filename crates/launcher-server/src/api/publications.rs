@@ -5,22 +5,21 @@ use std::sync::Arc;
 use ddp_server::{
     Builder, Publication,
     ejson::{Date, Fields, Value},
-    fields,
     live::{Collection, Writer, collection},
 };
-use launcher_core::{Change, InstanceView, Launcher, environment};
+use launcher_core::{Change, Launcher};
 
 use super::{
     app_logs, audit, builds,
     builds::{BuildDocuments, BuildPublications},
-    disk, hooks, images,
-    launch_options::to_fields,
-    registries,
+    disk, hooks, images, instances, registries, releases,
 };
 
 /// The writing ends of the published collections.
 pub(crate) struct Documents {
     app_instances: Writer,
+    releases: Writer,
+    deployments: Writer,
     docker_images: Writer,
     hooks: Writer,
     disk: Writer,
@@ -32,6 +31,8 @@ pub(crate) struct Documents {
 /// Their reading ends.
 pub(crate) struct Publications {
     app_instances: Collection,
+    releases: Collection,
+    deployments: Collection,
     docker_images: Collection,
     hooks: Collection,
     disk: Collection,
@@ -43,6 +44,8 @@ pub(crate) struct Publications {
 /// The two ends of all published collections, which are empty.
 pub(crate) fn collections() -> (Documents, Publications) {
     let (instances, instances_view) = collection("AppInstances");
+    let (releases, releases_view) = collection("Releases");
+    let (deployments, deployments_view) = collection("Deployments");
     let (images, images_view) = collection("DockerImages");
     let (hooks, hooks_view) = collection("Hooks");
     let (disk, disk_view) = collection("Disk");
@@ -51,6 +54,8 @@ pub(crate) fn collections() -> (Documents, Publications) {
     let (audit, audit_view) = collection("AuditLog");
     let documents = Documents {
         app_instances: instances,
+        releases,
+        deployments,
         docker_images: images,
         hooks,
         disk,
@@ -60,6 +65,8 @@ pub(crate) fn collections() -> (Documents, Publications) {
     };
     let publications = Publications {
         app_instances: instances_view,
+        releases: releases_view,
+        deployments: deployments_view,
         docker_images: images_view,
         hooks: hooks_view,
         disk: disk_view,
@@ -78,6 +85,8 @@ pub(super) fn register(
 ) -> Builder {
     let Publications {
         app_instances,
+        releases,
+        deployments,
         docker_images,
         hooks,
         disk,
@@ -85,7 +94,8 @@ pub(super) fn register(
         registries,
         audit,
     } = publications;
-    let builder = publish_all(builder, "appInstances", app_instances);
+    let builder = instances::register(builder, app_instances);
+    let builder = releases::register(builder, releases, deployments);
     let builder = publish_all(builder, "dockerImages", docker_images);
     let builder = disk::register(builder, disk, launcher);
     let builder = publish_all(builder, "registries", registries);
@@ -95,7 +105,7 @@ pub(super) fn register(
     builds::register(builder, builds, launcher)
 }
 
-fn publish_all(builder: Builder, name: &str, collection: Collection) -> Builder {
+pub(super) fn publish_all(builder: Builder, name: &str, collection: Collection) -> Builder {
     builder.publish(name, move |_subscription, _params: Vec<Value>| {
         let all = collection.find();
         async move { Ok(Publication::from(all)) }
@@ -105,7 +115,13 @@ fn publish_all(builder: Builder, name: &str, collection: Collection) -> Builder 
 impl Documents {
     pub(crate) fn changed(&self, change: Change<'_>) {
         match change {
-            Change::Instance(id, view) => put(&self.app_instances, id, view.map(app_instance)),
+            Change::Instance(id, view) => {
+                put(&self.app_instances, id, view.map(instances::fields_of));
+            }
+            Change::Release(id, release) => put(&self.releases, id, release.map(releases::release)),
+            Change::Deployment(id, deployment) => {
+                put(&self.deployments, id, deployment.map(releases::deployment));
+            }
             Change::Image(id, image) => put(&self.docker_images, id, image.map(images::document)),
             Change::Hook(id, hook) => put(&self.hooks, id, hook.map(hooks::fields_of)),
             Change::Build(id, build) => self.builds.changed(id, build),
@@ -124,31 +140,6 @@ pub(super) fn put(collection: &Writer, id: &str, document: Option<Fields>) {
     match document {
         Some(document) => collection.set(id, document),
         None => drop(collection.remove(id)),
-    }
-}
-
-fn app_instance(view: &InstanceView) -> Fields {
-    let InstanceView {
-        record,
-        observed,
-        host,
-    } = view;
-    let hostnames = record
-        .hostnames
-        .iter()
-        .map(|h| Value::from(h.as_str()))
-        .collect();
-    fields! {
-        "host": host,
-        "port": observed.port,
-        "image": record.image.as_str(),
-        "containerId": observed.container_id.as_deref(),
-        "createdAt": date(record.created_at),
-        "status": observed.status.as_str(),
-        "hostnames": Value::Array(hostnames),
-        "env": to_fields(&environment::masked(&record.env)),
-        "autoDeploy": record.auto_deploy,
-        "deployError": observed.deploy_error.as_deref(),
     }
 }
 

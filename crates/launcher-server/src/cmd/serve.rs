@@ -20,7 +20,9 @@ use crate::{
     http::{self, Control},
     log,
     observer::Observers,
+    probe::AppProber,
     routes::Routes,
+    traffic::ProxyTraffic,
 };
 
 type AnyError = Box<dyn std::error::Error + Send + Sync>;
@@ -87,6 +89,8 @@ impl Server {
             store,
             engine,
             observer,
+            prober: Arc::new(AppProber),
+            traffic: Arc::new(ProxyTraffic::new(proxy.clone())),
         };
         let launcher = Arc::new(Launcher::start(parts, settings(config)).await?);
         let api = Api::new(
@@ -191,6 +195,7 @@ fn settings(config: &Config) -> Settings {
         terminals: TerminalSettings {
             idle: config.terminal_idle,
         },
+        patience: config.patience,
     }
 }
 

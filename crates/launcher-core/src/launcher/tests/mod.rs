@@ -1,5 +1,7 @@
 //! The use cases against an engine and a store in memory.
 
+mod apps;
+mod deployments;
 mod images;
 mod launches;
 mod rebuilds;
@@ -13,15 +15,19 @@ use indexmap::IndexMap;
 use parking_lot::Mutex;
 
 use crate::{
-    AppInstance, Change, DiskSettings, Environment, Error, Hostname, Image, ImageName,
-    InstanceView, LaunchOptions, Launcher, Observer, Parts, Settings, Status,
+    AppInstance, Change, Deployment, DiskSettings, Environment, Error, Hostname, Image, ImageName,
+    InstanceView, LaunchOptions, Launcher, Limits, Observer, Parts, Patience, Release, Settings,
+    Status, Traffic, Wait,
     audit::AuditEntry,
     engine::fake::{FakeEngine, PULLABLE},
+    health::{HealthSettings, Prober},
     hooks::HookView,
     source,
     store::{MemoryStore, Store, StoreError},
     uploads::UploadSettings,
 };
+
+use apps::Apps;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -30,6 +36,7 @@ struct World {
     engine: FakeEngine,
     store: Arc<MemoryStore>,
     heard: Arc<Heard>,
+    apps: Arc<Apps>,
     temporary: tempfile::TempDir,
     launcher: Arc<Launcher>,
 }
@@ -41,6 +48,8 @@ struct Heard {
     images: Mutex<IndexMap<String, Image>>,
     hooks: Mutex<IndexMap<String, HookView>>,
     audit: Mutex<IndexMap<String, AuditEntry>>,
+    deployments: Mutex<IndexMap<String, Deployment>>,
+    releases: Mutex<IndexMap<String, Release>>,
 }
 
 impl Observer for Heard {
@@ -57,6 +66,8 @@ impl Observer for Heard {
             Change::Image(id, image) => keep(&self.images, id, image),
             Change::Hook(id, hook) => keep(&self.hooks, id, hook),
             Change::Audit(id, entry) => keep(&self.audit, id, entry),
+            Change::Deployment(id, deployment) => keep(&self.deployments, id, deployment),
+            Change::Release(id, release) => keep(&self.releases, id, release),
             _ => {}
         }
     }
@@ -77,10 +88,13 @@ impl World {
     async fn with(engine: FakeEngine, store: Arc<MemoryStore>) -> Self {
         let temporary = tempfile::tempdir().unwrap();
         let heard = Arc::new(Heard::default());
+        let apps = Arc::new(Apps::default());
         let parts = Parts {
             store: Arc::clone(&store) as Arc<dyn Store>,
             engine: Arc::new(engine.clone()),
             observer: Arc::clone(&heard) as Arc<dyn Observer>,
+            prober: Arc::clone(&apps) as Arc<dyn Prober>,
+            traffic: Arc::clone(&apps) as Arc<dyn Traffic>,
         };
         let settings = settings(temporary.path());
         let launcher = Arc::new(Launcher::start(parts, settings).await.unwrap());
@@ -88,6 +102,7 @@ impl World {
             engine,
             store,
             heard,
+            apps,
             temporary,
             launcher,
         }
@@ -155,6 +170,11 @@ fn settings(directory: &Path) -> Settings {
             directory: directory.join("uploads"),
             max_bytes: 1_000_000,
         },
+        patience: Patience {
+            grace: Duration::from_secs(1),
+            drain: Duration::from_secs(1),
+            ..Patience::default()
+        },
         disk: DiskSettings::default(),
         terminals: crate::terminals::TerminalSettings::default(),
     }
@@ -167,6 +187,10 @@ fn options(image: &str, hostnames: &[&str]) -> LaunchOptions {
         hostnames: hostnames.iter().map(|h| hostname(h)).collect(),
         host: None,
         auto_deploy: false,
+        replicas: 1,
+        limits: Limits::default(),
+        health: HealthSettings::default(),
+        wait: Wait::Started,
     }
 }
 

@@ -146,6 +146,8 @@ async fn temporary_files_of_a_killed_launcher_are_cleared() {
     let parts = Parts {
         store: Arc::new(MemoryStore::default()),
         engine: Arc::new(FakeEngine::default()),
+        prober: Arc::new(Apps::default()),
+        traffic: Arc::new(Apps::default()),
         observer: Arc::new(Heard::default()),
     };
     let settings = settings(&settings_path);

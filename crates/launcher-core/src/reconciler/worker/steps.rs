@@ -1,22 +1,20 @@
-//! The steps that a worker takes, each of which may be repeated.
+//! The steps themselves.
 
-use std::collections::BTreeMap;
+use std::time::Instant;
 
-use super::{Sight, Worker};
+use tokio::time::timeout;
+
+use super::{EFFECT, Sight, Worker, situation, spec};
 use crate::{
-    Error, InstanceView, Status,
-    engine::{ContainerSpec, LABEL_GENERATION, LABEL_INSTANCE, LABEL_OWNER, container_name},
-    environment::Environment,
-    reconciler::plan::Step,
+    Error, ImageName, InstanceView, Status,
+    deployments::DeploymentStatus,
+    engine::{EngineError, EngineImage},
+    reconciler::plan::{Seen, Step},
 };
 
-/// The app's port inside its container, where neither caller nor image say otherwise.
-const DEFAULT_APP_PORT: u16 = 8080;
-
 impl Worker {
-    /// Takes a step.
     pub(super) async fn take(
-        &self,
+        &mut self,
         view: &InstanceView,
         sight: &Sight,
         step: &Step,
@@ -25,22 +23,117 @@ impl Worker {
         let engine = &self.shared.engine;
         match step {
             Step::Pull => self.pull(view).await?,
-            Step::Create => self.create(view).await?,
+            Step::Create(replica) => self.create(view, *replica).await?,
             Step::Start(container) => engine.start(container).await?,
             Step::Kill(container) => engine.signal(container, "SIGKILL").await?,
             Step::Remove(container) => engine.remove(container).await?,
-            Step::AskToEnd(container) => {
-                let (found, others): (Vec<_>, Vec<_>) =
-                    sight.containers.iter().partition(|c| c.id == *container);
-                if let [new] = others[..] {
-                    // Before the old one ends, so that no request finds nothing.
-                    let instances = &self.shared.instances;
-                    instances.see(&self.id, std::slice::from_ref(new));
-                }
-                let found = found.first();
-                let signal = found.map_or("SIGTERM", |c| c.stop_signal.as_str());
-                engine.signal(container, signal).await?;
+            Step::Switch => {
+                self.memory.switched = Some(view.record.generation);
+                // From here on every new request goes to the new containers.
+                self.tell(view, sight);
             }
+            Step::Drain(container) => {
+                self.memory
+                    .draining
+                    .insert(container.clone(), Instant::now());
+                self.tell(view, sight);
+            }
+            Step::AskToEnd(container) => {
+                let seen = find(sight, container);
+                let run = seen.and_then(Seen::run);
+                self.memory
+                    .asked_to_end
+                    .insert(container.clone(), (run, Instant::now()));
+                // No new request goes to what is about to end.
+                self.tell(view, sight);
+                let signal = seen.map_or("SIGTERM", |seen| seen.container.stop_signal.as_str());
+                let asked = self.shared.engine.signal(container, signal).await;
+                if asked.is_err() {
+                    self.memory.asked_to_end.remove(container);
+                }
+                asked?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Remembers a step that succeeded, and tells of it.
+    pub(super) async fn taken(&mut self, view: &InstanceView, sight: &Sight, step: &Step) {
+        let image = &view.record.image;
+        match step {
+            Step::Start(started) => {
+                let policy = self.policy(view);
+                let mut memory = self.memory.clone();
+                memory.started(&situation(view, sight, &policy, &self.memory), started);
+                self.memory = memory;
+                self.started(view, started).await;
+            }
+            Step::Kill(_) | Step::Remove(_) => drop(timeout(EFFECT, self.wake.notified()).await),
+            Step::Switch => {
+                let text = "requests go to the new containers";
+                self.tell_step(view, DeploymentStatus::Draining, text).await;
+            }
+            Step::Create(replica) => {
+                let text = format!("container {replica} was made from {image}");
+                self.tell_step(view, DeploymentStatus::Starting, &text)
+                    .await;
+            }
+            Step::Pull | Step::AskToEnd(_) | Step::Drain(_) => {}
+        }
+    }
+
+    /// Its port is known before anybody is told that it runs.
+    async fn started(&mut self, view: &InstanceView, container: &str) {
+        let Ok(sight) = self.look(view).await else {
+            return;
+        };
+        self.notice(view, &sight).await;
+        self.tell(view, &sight);
+        let seen = find(&sight, container);
+        let replica = seen.map_or(0, |seen| seen.container.replica);
+        let port = seen.and_then(|seen| seen.container.host_port);
+        tracing::info!(instance = %self.id, image = %view.record.image, replica, port, "started");
+        let text = format!("container {replica} was started; waiting until it is ready");
+        self.tell_step(view, DeploymentStatus::Waiting, &text).await;
+    }
+
+    /// Whether the engine has the image that the release is made of.
+    pub(super) async fn has_image(&self, view: &InstanceView) -> Result<bool, EngineError> {
+        self.shared.images.removal_ended(&view.record.image).await;
+        Ok(self.find_image(view).await?.is_some())
+    }
+
+    /// The release's own image, by its name if that is still what it is called; without one, whatever
+    /// has the name now.
+    async fn find_image(
+        &self,
+        view: &InstanceView,
+    ) -> Result<Option<(String, EngineImage)>, EngineError> {
+        let engine = &self.shared.engine;
+        let name = view.record.image.with_tag();
+        let named = engine.image(&name).await?.map(|found| (name, found));
+        let Some(exact) = &view.record.image_id else {
+            return Ok(named);
+        };
+        if named.as_ref().is_some_and(|(_, found)| found.id == *exact) {
+            return Ok(named);
+        }
+        let found = engine.image(exact).await?;
+        Ok(found.map(|found| (exact.clone(), found)))
+    }
+
+    async fn create(&mut self, view: &InstanceView, replica: u32) -> Result<(), Error> {
+        self.show(Status::Creating);
+        let (image, found) = match self.find_image(view).await? {
+            Some(found) => found,
+            None => (view.record.image.with_tag(), EngineImage::default()),
+        };
+        let spec = spec::spec(&self.shared, view, replica, image, &found);
+        self.shared.engine.create(&spec).await?;
+        if !found.id.is_empty() {
+            let (id, release) = (&view.record.id, view.record.generation);
+            self.shared.images.ledger().ran_image(id, &found.id).await;
+            self.shared.instances.made_from(id, release, &found).await?;
         }
         Ok(())
     }
@@ -48,55 +141,50 @@ impl Worker {
     /// Pulls the image; given up as soon as it is no longer wanted.
     async fn pull(&self, view: &InstanceView) -> Result<(), Error> {
         self.show(Status::Pulling);
+        let text = format!("pulling {}", view.record.image);
+        self.tell_step(view, DeploymentStatus::Pulling, &text).await;
         tokio::select! {
-            pulled = self.shared.images.pull(&view.record.image) => pulled,
+            pulled = self.pull_release(view) => pulled,
             () = self.until_superseded(view) => Ok(()),
         }
     }
 
+    /// Where the exact image is known, and known to a registry, that one; else whatever has its name.
+    async fn pull_release(&self, view: &InstanceView) -> Result<(), Error> {
+        let (record, images) = (&view.record, &self.shared.images);
+        if record.image_id.is_none() {
+            return images.pull(&record.image).await;
+        }
+        let release = record.release.as_deref();
+        let digest = release.and_then(|id| self.shared.releases.get(&record.id, id));
+        let digest = digest.and_then(|release| release.content.digest.clone());
+        match digest
+            .as_deref()
+            .and_then(|digest| ImageName::parse(digest).ok())
+        {
+            Some(exact) => images.pull(&exact).await,
+            None => {
+                tracing::warn!(instance = %record.id, image = %record.image,
+                    "the release's own image is gone; the newest of its name is taken");
+                self.shared
+                    .instances
+                    .take_any_image(&record.id, record.generation)
+                    .await
+            }
+        }
+    }
+
     async fn until_superseded(&self, view: &InstanceView) {
-        while self
-            .shared
-            .instances
+        let wish = view.record.wish;
+        let instances = &self.shared.instances;
+        while instances
             .view(&self.id)
-            .is_ok_and(|v| v.record.wish == view.record.wish)
+            .is_ok_and(|view| view.record.wish == wish)
         {
             self.wake.notified().await;
         }
         // The wake-up was for the worker's loop as well.
         self.wake.notify_one();
-    }
-
-    async fn create(&self, view: &InstanceView) -> Result<(), Error> {
-        self.show(Status::Creating);
-        let image = view.record.image.with_tag();
-        let found = self.shared.engine.image(&image).await?.unwrap_or_default();
-        let spec = self.spec(view, image, &found.exposed_ports);
-        self.shared.engine.create(&spec).await?;
-        if !found.id.is_empty() {
-            let ledger = self.shared.images.ledger();
-            ledger.ran_image(&view.record.id, &found.id).await;
-        }
-        Ok(())
-    }
-
-    fn spec(&self, view: &InstanceView, image: String, exposed: &[u16]) -> ContainerSpec {
-        let record = &view.record;
-        let app_port = app_port(&record.env, exposed);
-        let mut env = Environment::from([("PORT".to_owned(), app_port.to_string())]);
-        env.extend(record.env.clone());
-        ContainerSpec {
-            name: container_name(&record.id, record.generation),
-            image,
-            env,
-            labels: BTreeMap::from([
-                (LABEL_INSTANCE.to_owned(), record.id.clone()),
-                (LABEL_OWNER.to_owned(), self.shared.launcher_id.clone()),
-                (LABEL_GENERATION.to_owned(), record.generation.to_string()),
-            ]),
-            app_port,
-            bind_ip: self.shared.bind_ip,
-        }
     }
 
     /// Shows what is being done, unless a container runs meanwhile.
@@ -109,25 +197,9 @@ impl Worker {
     }
 }
 
-/// `env.PORT` if the caller set it; else the port that the image exposes, if it exposes exactly one;
-/// else 8080.
-fn app_port(env: &Environment, exposed: &[u16]) -> u16 {
-    match (env.get("PORT").and_then(|port| port.parse().ok()), exposed) {
-        (Some(port), _) | (None, &[port]) => port,
-        _ => DEFAULT_APP_PORT,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_port_is_the_callers_then_the_images_then_8080() {
-        let port = |p: &str| Environment::from([("PORT".to_owned(), p.to_owned())]);
-        assert_eq!(app_port(&port("3000"), &[80]), 3000);
-        assert_eq!(app_port(&Environment::new(), &[80]), 80);
-        assert_eq!(app_port(&Environment::new(), &[80, 443]), 8080);
-        assert_eq!(app_port(&Environment::new(), &[]), 8080);
-    }
+fn find<'a>(sight: &'a Sight, container: &str) -> Option<&'a Seen> {
+    sight
+        .containers
+        .iter()
+        .find(|seen| seen.container.id == container)
 }

@@ -1,0 +1,250 @@
+//! What callers can ask about releases, and how many containers run one.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use super::Launcher;
+use crate::{
+    AppInstance, Difference, Environment, Error, ImageName, InstanceView, Limits, Release, Status,
+    Wanted,
+    app_instance::MAX_REPLICAS,
+    health::{Health, HealthSettings, ProbeTarget},
+    instances::{ContentChange, Order, Wish},
+    logs,
+    releases::{self, Reason},
+};
+
+/// How long an app may take to get ready beyond its start period, where nothing else is said.
+const BEYOND_START: Duration = Duration::from_secs(30);
+/// Lines that are told of an app that did not get ready.
+const LOG_LINES: usize = 20;
+
+/// What a deployment changes. What is left out stays as it is.
+#[derive(Clone, Debug, Default)]
+pub struct DeployOptions {
+    /// The image; without one, the newest of the same name.
+    pub image: Option<ImageName>,
+    /// All variables.
+    pub env: Option<Environment>,
+    /// What each container may use.
+    pub limits: Option<Limits>,
+    /// How it is found out whether they answer.
+    pub health: Option<HealthSettings>,
+}
+
+impl Launcher {
+    /// Begins to deploy a new release of an instance: new containers take the place of the old ones as
+    /// soon as all are ready; if they do not get ready, the old ones go on. Returns the deployment's id.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchInstance`].
+    pub async fn deploy(&self, id: &str, options: DeployOptions) -> Result<String, Error> {
+        let change = move |record: &mut AppInstance| {
+            let DeployOptions {
+                image,
+                env,
+                limits,
+                health,
+            } = options;
+            record.image_id = None;
+            record.image = image.unwrap_or_else(|| record.image.clone());
+            record.env = env.unwrap_or_else(|| record.env.clone());
+            record.limits = limits.unwrap_or_else(|| record.limits.clone());
+            record.health = health.unwrap_or_else(|| record.health.clone());
+            Ok(())
+        };
+        self.begin(id, Reason::Deploy, Box::new(change)).await
+    }
+
+    /// Begins to deploy the same image with other variables. Returns the deployment's id.
+    ///
+    /// # Errors
+    /// As [`Self::deploy`].
+    pub async fn set_environment(
+        &self,
+        id: &str,
+        change: impl FnOnce(&Environment) -> Environment + Send + 'static,
+    ) -> Result<String, Error> {
+        let change = move |record: &mut AppInstance| {
+            record.env = change(&record.env);
+            Ok(())
+        };
+        self.begin(id, Reason::Environment, Box::new(change)).await
+    }
+
+    /// Begins to deploy the same image with another `ROOT_URL`. Returns the deployment's id.
+    ///
+    /// # Errors
+    /// As [`Self::deploy`].
+    pub async fn set_root_url(&self, id: &str, root_url: String) -> Result<String, Error> {
+        let change = move |record: &mut AppInstance| {
+            record.env.insert("ROOT_URL".into(), root_url);
+            Ok(())
+        };
+        self.begin(id, Reason::RootUrl, Box::new(change)).await
+    }
+
+    /// Begins to deploy what an earlier release of the instance was: the same image, variables, limits,
+    /// health settings and hostnames. Returns the deployment's id.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchInstance`], [`Error::NoSuchRelease`], [`Error::HostnameTaken`].
+    pub async fn rollback(&self, id: &str, release: &str) -> Result<String, Error> {
+        self.instances.view(id)?;
+        let unknown = || Error::NoSuchRelease(release.to_owned());
+        let content = self
+            .releases
+            .get(id, release)
+            .ok_or_else(unknown)?
+            .content
+            .clone();
+        let hostnames = Some(content.hostnames.clone());
+        let change = move |record: &mut AppInstance| {
+            content.enter(record);
+            Ok(())
+        };
+        let order = Order {
+            reason: Reason::Rollback,
+            starts: false,
+            hostnames,
+            change: Box::new(change),
+        };
+        self.deployer.begin(id, order).await
+    }
+
+    /// What differs between two releases, which may be of different instances.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchRelease`].
+    pub fn diff_releases(&self, a: &str, b: &str) -> Result<Vec<Difference>, Error> {
+        Ok(releases::diff(
+            &self.release(a)?.content,
+            &self.release(b)?.content,
+        ))
+    }
+
+    /// A release by its id.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchRelease`].
+    pub fn release(&self, id: &str) -> Result<Arc<Release>, Error> {
+        self.releases
+            .find(id)
+            .ok_or_else(|| Error::NoSuchRelease(id.to_owned()))
+    }
+
+    /// Has this many containers run, and returns when they have been started.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchInstance`], [`Error::TooManyReplicas`], or why they cannot be started.
+    pub async fn scale(&self, id: &str, replicas: u32) -> Result<(), Error> {
+        if !(1..=MAX_REPLICAS).contains(&replicas) {
+            return Err(Error::TooManyReplicas(MAX_REPLICAS));
+        }
+        self.carry_out(id, Wish::Scale(replicas)).await
+    }
+
+    /// Waits until all containers of an instance are ready. Without a timeout that is the start period
+    /// that it has, and a little more.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchInstance`]; [`Error::NotReady`] with the reason, and what the app wrote last.
+    pub async fn await_ready(&self, id: &str, timeout: Option<Duration>) -> Result<(), Error> {
+        let view = self.instances.view(id)?;
+        let start_period = view.record.health.start_period;
+        let timeout = timeout.unwrap_or(start_period + BEYOND_START);
+        let deadline = Instant::now() + timeout;
+        match self.instances.ready(id, deadline.into()).await? {
+            Ok(()) => Ok(()),
+            Err(reason) => Err(self.not_ready(id, reason, timeout).await),
+        }
+    }
+
+    /// Why an instance is not ready, with what its app wrote last.
+    async fn not_ready(&self, id: &str, reason: Option<String>, timeout: Duration) -> Error {
+        let Ok(view) = self.instances.view(id) else {
+            return Error::NoSuchInstance(id.to_owned());
+        };
+        let is_ready = |health| matches!(health, Health::Healthy | Health::None);
+        let lines = &view.observed.containers;
+        let culprit = lines
+            .iter()
+            .find(|line| line.status != Status::Running || !is_ready(line.health));
+        let culprit = culprit.or(lines.first());
+        let answer = match culprit.and_then(|line| line.port) {
+            Some(port) => self.ask(&view, port).await.err(),
+            None => culprit
+                .and_then(|line| line.exit.as_ref())
+                .map(|exit| exit.reason.clone()),
+        };
+        let log = match culprit {
+            Some(line) => logs::last_lines(&*self.engine, &line.id, LOG_LINES).await,
+            None => Ok(Vec::new()),
+        };
+        let within = || format!("not ready within {timeout:?}");
+        let mut text = reason.unwrap_or_else(within);
+        if let Some(answer) = answer {
+            text = format!("{text}: {answer}");
+        }
+        Error::NotReady {
+            reason: text,
+            log: log.map(logs::texts).unwrap_or_default(),
+        }
+    }
+
+    async fn ask(&self, view: &InstanceView, port: u16) -> Result<(), String> {
+        let record = &view.record;
+        let root_url = record.env.get("ROOT_URL").map(String::as_str);
+        let target = ProbeTarget::new(&view.host, port, &record.health)
+            .visited_at(root_url, record.hostnames.first());
+        self.shared.prober.probe(&target, true).await.map(drop)
+    }
+
+    async fn begin(
+        &self,
+        id: &str,
+        reason: Reason,
+        change: ContentChange,
+    ) -> Result<String, Error> {
+        let order = Order {
+            reason,
+            starts: false,
+            hostnames: None,
+            change,
+        };
+        self.deployer.begin(id, order).await
+    }
+}
+
+/// Whether an instance is as it should be for its visitors; `Err` with a reason if it will not be by
+/// itself.
+pub(crate) fn readiness(view: &InstanceView) -> Option<Result<(), String>> {
+    let (record, observed) = (&view.record, &view.observed);
+    let is_ready = || {
+        let ready = |line: &&crate::ContainerView| {
+            line.release == record.generation
+                && line.status == Status::Running
+                && matches!(line.health, Health::Healthy | Health::None)
+        };
+        let number = observed.containers.iter().filter(ready).count();
+        u32::try_from(number).unwrap_or(u32::MAX) >= record.replicas
+    };
+    match &record.wanted {
+        Wanted::Stopped { .. } => {
+            let why = record.given_up.clone();
+            Some(Err(
+                why.unwrap_or_else(|| "the app instance is stopped".into())
+            ))
+        }
+        Wanted::Removed => Some(Err("the app instance is being removed".into())),
+        Wanted::Running { .. } if observed.status == Status::Crashed => {
+            Some(Err("the app's program ends again and again".into()))
+        }
+        Wanted::Running { .. } => {
+            let is_done = observed.carried_out == record.wish && record.rollout.is_none();
+            (is_done && is_ready()).then_some(Ok(()))
+        }
+    }
+}

@@ -1,0 +1,278 @@
+//! Releases and deployments: methods and publications.
+
+use std::{sync::Arc, time::Duration};
+
+use ddp_server::{
+    Builder, Error, Publication,
+    ejson::{Fields, Value},
+    fields,
+    live::{Collection, Query},
+    object,
+};
+use launcher_core::{
+    DeployOptions, Deployment, DeploymentStep, Difference, Environment, Launcher, Release,
+    environment::{self, MASK},
+};
+
+use super::{
+    arguments::{Arguments, image_name, web_url},
+    errors::{bad_request, from_core},
+    health,
+    instances::texts,
+    launch_options::{self, to_fields},
+    methods::done,
+    publications::date,
+};
+
+/// Longest time that `awaitReady` waits, in milliseconds.
+const MAX_TIMEOUT: f64 = 3_600_000.0;
+/// Variables that come from options of their own, and stay where they are not named.
+const OWN_OPTIONS: [&str; 3] = ["MONGO_URL", "ROOT_URL", "METEOR_EMAIL"];
+
+/// `deploy(instanceId, {image, env, health})`
+pub(super) async fn deploy(launcher: Arc<Launcher>, arguments: Arguments) -> Result<String, Error> {
+    let id = arguments.instance_id()?;
+    let image = match arguments.option(1, "image") {
+        None => None,
+        Some(image) => {
+            let what = "The image option must be the string name of a docker image.";
+            let name = image.as_str().ok_or_else(|| bad_request(what))?;
+            Some(image_name("image option", name)?)
+        }
+    };
+    let given = arguments.option(1, "env").map(variables).transpose()?;
+    let now = launcher.environment(id).map_err(|e| from_core(&e))?;
+    let options = DeployOptions {
+        image,
+        env: given.map(|env| with_own(&now, env)),
+        limits: None,
+        health: arguments
+            .option(1, "health")
+            .map(health::parse)
+            .transpose()?,
+    };
+    launcher
+        .deploy(id, options)
+        .await
+        .map_err(|e| from_core(&e))
+}
+
+/// `rollback(instanceId, releaseId)`
+pub(super) async fn rollback(
+    launcher: Arc<Launcher>,
+    arguments: Arguments,
+) -> Result<String, Error> {
+    let release = arguments.id_at(1, "releaseId", "the _id string of the release")?;
+    let begun = launcher.rollback(arguments.instance_id()?, release).await;
+    begun.map_err(|e| from_core(&e))
+}
+
+/// `setEnvironment(instanceId, env)`
+pub(super) async fn set_environment(
+    launcher: Arc<Launcher>,
+    arguments: Arguments,
+) -> Result<String, Error> {
+    let env = arguments.value(1).ok_or_else(|| {
+        bad_request(
+            "You must pass an object of environment variables as the second argument (env).",
+        )
+    })?;
+    let env = variables(env)?;
+    let change = move |now: &Environment| with_own(now, env);
+    let begun = launcher
+        .set_environment(arguments.instance_id()?, change)
+        .await;
+    begun.map_err(|e| from_core(&e))
+}
+
+/// `setRootUrl(instanceId, url)`
+pub(super) async fn set_root_url(
+    launcher: Arc<Launcher>,
+    arguments: Arguments,
+) -> Result<String, Error> {
+    let what = "You must pass the http or https URL string at which the app will be reached as the \
+                second argument (rootUrl).";
+    let url = arguments
+        .value(1)
+        .and_then(Value::as_str)
+        .filter(|url| web_url(url).is_some());
+    let url = url.ok_or_else(|| bad_request(what))?.to_owned();
+    let begun = launcher.set_root_url(arguments.instance_id()?, url).await;
+    begun.map_err(|e| from_core(&e))
+}
+
+/// `scale(instanceId, replicas)`
+pub(super) async fn scale(launcher: Arc<Launcher>, arguments: Arguments) -> Result<bool, Error> {
+    let number = arguments.value(1).and_then(replicas);
+    let number = number.ok_or_else(|| {
+        bad_request("You must pass the whole number of replicas as the second argument (replicas).")
+    })?;
+    done(launcher.scale(arguments.instance_id()?, number).await)
+}
+
+/// `awaitReady(instanceId, {timeout})`
+pub(super) async fn await_ready(
+    launcher: Arc<Launcher>,
+    arguments: Arguments,
+) -> Result<bool, Error> {
+    let timeout = match arguments.option(1, "timeout") {
+        None => None,
+        Some(timeout) => {
+            let millis = timeout
+                .as_f64()
+                .filter(|ms| (0.0..=MAX_TIMEOUT).contains(ms));
+            let millis = millis.ok_or_else(|| {
+                bad_request("The timeout option must be from 0 ms to 3,600,000 ms (1 h).")
+            })?;
+            Some(Duration::from_millis(millis as u64))
+        }
+    };
+    done(
+        launcher
+            .await_ready(arguments.instance_id()?, timeout)
+            .await,
+    )
+}
+
+/// `diffReleases(a, b)`
+pub(super) async fn diff(launcher: Arc<Launcher>, arguments: Arguments) -> Result<Value, Error> {
+    let what = "the _id string of a release";
+    let (a, b) = (arguments.id("a", what)?, arguments.id_at(1, "b", what)?);
+    let differences = launcher.diff_releases(a, b).map_err(|e| from_core(&e))?;
+    Ok(Value::Array(differences.iter().map(difference).collect()))
+}
+
+/// A number of replicas, if it can be one.
+pub(super) fn replicas(value: &Value) -> Option<u32> {
+    let number = value
+        .as_f64()
+        .filter(|n| n.fract() == 0.0 && (0.0..=1e9).contains(n))?;
+    Some(number as u32)
+}
+
+/// Variables as a caller sends them; `null` takes one away that would stay.
+fn variables(env: &Value) -> Result<Vec<(String, Option<String>)>, Error> {
+    let given = env.as_object().ok_or_else(|| {
+        bad_request(
+            "The env must be an object of environment variables: names with string, number or \
+             boolean values.",
+        )
+    })?;
+    let mut all = Vec::new();
+    for (name, value) in given {
+        if value.is_null() {
+            all.push((name.clone(), None));
+            continue;
+        }
+        let (name, value) = launch_options::variable(name, value)?;
+        if value.contains(MASK) {
+            let name: String = name.chars().take(100).collect();
+            return Err(bad_request(format!(
+                "The environment variable {name} has a value with {MASK}, which stands for what is \
+                 not shown; getEnvironmentVariables tells the value."
+            )));
+        }
+        all.push((name, Some(value)));
+    }
+    let env = all
+        .iter()
+        .filter_map(|(name, value)| Some((name.clone(), value.clone()?)));
+    launch_options::check_size(&env.collect())?;
+    Ok(all)
+}
+
+/// All variables anew, but for those that have options of their own.
+fn with_own(now: &Environment, env: Vec<(String, Option<String>)>) -> Environment {
+    let stays = |name: &&&str| !env.iter().any(|(given, _)| given == **name);
+    let own = OWN_OPTIONS.iter().filter(stays);
+    let mut all: Environment = own
+        .filter_map(|name| Some(((*name).to_owned(), now.get(*name)?.clone())))
+        .collect();
+    all.extend(
+        env.into_iter()
+            .filter_map(|(name, value)| Some((name, value?))),
+    );
+    all
+}
+
+/// Adds the publications to a server.
+pub(super) fn register(builder: Builder, releases: Collection, deployments: Collection) -> Builder {
+    builder
+        .publish("releases", move |_subscription, params: Vec<Value>| {
+            let found = of_instance(&releases, &Arguments::new(params));
+            async move { Ok(Publication::from(found?)) }
+        })
+        .publish("deployments", move |_subscription, params: Vec<Value>| {
+            let found = of_instance(&deployments, &Arguments::new(params));
+            async move { Ok(Publication::from(found?)) }
+        })
+}
+
+/// The documents of one instance.
+fn of_instance(documents: &Collection, arguments: &Arguments) -> Result<Query, Error> {
+    let id = arguments.instance_id()?.to_owned();
+    let name = format!("instanceId {id}");
+    let is_of = move |document: &Fields| {
+        document.get("instanceId").and_then(Value::as_str) == Some(id.as_str())
+    };
+    Ok(documents.find().filter_named(name, is_of))
+}
+
+/// What is published of a release.
+pub(super) fn release(release: &Release) -> Fields {
+    let content = &release.content;
+    let hostnames = content
+        .hostnames
+        .iter()
+        .map(|name| Value::from(name.as_str()));
+    fields! {
+        "instanceId": release.instance.as_str(),
+        "number": release.number,
+        "status": release.status.as_str(),
+        "reason": release.reason.as_str(),
+        "createdAt": date(release.created_at),
+        "image": content.image.as_str(),
+        "imageId": content.image_id.as_deref(),
+        "digest": content.digest.as_deref(),
+        "env": to_fields(&environment::masked(&content.env)),
+        "hostnames": Value::Array(hostnames.collect()),
+        "health": health::to_value(&content.health),
+    }
+}
+
+/// What is published of a deployment.
+pub(super) fn deployment(deployment: &Deployment) -> Fields {
+    fields! {
+        "instanceId": deployment.instance.as_str(),
+        "releaseId": deployment.release.as_str(),
+        "fromReleaseId": deployment.from.as_deref(),
+        "reason": deployment.reason.as_str(),
+        "status": deployment.status.as_str(),
+        "startedAt": date(deployment.started_at),
+        "finishedAt": deployment.finished_at.map(date),
+        "steps": Value::Array(deployment.steps.iter().map(step).collect()),
+        "error": deployment.error.as_deref(),
+        "probe": deployment.probe.as_deref(),
+        "log": texts(&deployment.log),
+    }
+}
+
+fn step(step: &DeploymentStep) -> Value {
+    object! {
+        "at": date(step.at),
+        "status": step.status.as_str(),
+        "text": step.text.as_str(),
+    }
+}
+
+fn difference(one: &Difference) -> Value {
+    match one.is_secret {
+        true => object! { "field": one.field.as_str(), "changed": true, "secret": true },
+        false => object! {
+            "field": one.field.as_str(),
+            "changed": true,
+            "before": one.before.as_deref(),
+            "after": one.after.as_deref(),
+        },
+    }
+}
