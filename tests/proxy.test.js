@@ -140,9 +140,10 @@ describe('the proxy', () => {
     await app.get('/').expect(404);
   });
 
-  it('answers 502 when the app does not take the connection', async () => {
+  it('answers 503 while the app does not take connections', async () => {
     const app = await world.launch('deaf', { hostname: 'deaf.test', env: { STAND_IN_NEVER_LISTENS: '1' }, answering: false });
-    await app.get('/').expect(502);
+    await app.get('/').expect(503);
+    assert.equal(app.document.health, 'starting');
     assert.equal(app.document.status, 'running');
     await app.call('remove');
   });
