@@ -164,7 +164,7 @@ async fn ends_what_it_has_started(dockerfile: &str, shell: &[&str]) {
     let image = build_image_with(&docker, dockerfile).await;
     let container = docker.create(&spec(&random_id(), &image)).await.unwrap();
     docker.start(&container).await.unwrap();
-    let before = processes(&container);
+    let before = main_program(&container).await;
     let tools = match shell {
         [busybox, _] => format!("{busybox} "),
         _ => String::new(),
@@ -188,6 +188,18 @@ async fn ends_what_it_has_started(dockerfile: &str, shell: &[&str]) {
     }
     docker.remove(&container).await.unwrap();
     docker.remove_image(&image).await.unwrap();
+}
+
+/// What runs in a container that has just been started, once its init process has begun the program.
+async fn main_program(container: &str) -> Vec<String> {
+    loop {
+        // A heading, the init process, the program.
+        let running = processes(container);
+        if running.len() > 2 {
+            return running;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
 }
 
 /// What runs in a container, zombies left out.
