@@ -30,7 +30,6 @@ const routes = {
     const end = Date.now() + Number(options.get('cpu') || 0);
     while (Date.now() < end);
     kept.push(Buffer.alloc(Number(options.get('bytes') || 0), 1));
-    if (options.get('disk')) fs.writeFileSync('/tmp/used', Buffer.alloc(Number(options.get('disk'))), { flush: true });
   },
   exit: (options) => setImmediate(() => process.exit(Number(options.get('code')))),
 };

@@ -138,7 +138,7 @@ fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Run>, D
 ///
 /// Which run is meant is told by the engine's own time of its start, and only by comparing for
 /// equality: nothing depends on clocks that agree.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Eq, Hash, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Run {
     /// The container's id.

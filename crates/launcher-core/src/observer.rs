@@ -1,8 +1,8 @@
 //! Telling of every change, to whoever shows it or acts on it.
 
 use crate::{
-    Build, Deployment, DiskDocument, HookView, Image, InstanceView, LogLine, Registry, Release,
-    audit::AuditEntry,
+    AppStats, Build, Deployment, DiskDocument, HookView, Image, InstanceView, LogLine, Registry,
+    Release, StatsHour, audit::AuditEntry,
 };
 
 /// Hears of every change, in order, before the call that made it returns.
@@ -26,6 +26,10 @@ pub enum Change<'a> {
     Build(&'a str, Option<&'a Build>),
     /// A build that goes on has said this. It is heard before the status that follows.
     Log(&'a str, &'a [LogLine]),
+    /// What a container of an instance uses, while somebody watches.
+    Stats(&'a str, Option<&'a AppStats>),
+    /// What an instance used in the minutes of an hour, while somebody watches.
+    StatsHour(&'a str, Option<&'a StatsHour>),
     /// A webhook.
     Hook(&'a str, Option<&'a HookView>),
     /// Credentials of a registry.

@@ -45,6 +45,7 @@ async fn engine_contract(engine: &dyn Engine) {
     is_started(engine, &owner, &id).await;
     tells_of_events(&mut events).await;
     belongs_to_its_owner(engine, &owner).await;
+    tells_what_is_used(engine, &id).await;
     let log = followed(engine, &owner, &id).await;
     is_ended(engine, &owner, &id).await;
     keeps_its_log(engine, &id, log).await;
@@ -249,6 +250,14 @@ async fn belongs_to_its_owner(engine: &dyn Engine, owner: &str) {
     assert_eq!(engine.containers("other", None).await.unwrap(), []);
 }
 
+/// A container that sleeps has some memory and a process.
+async fn tells_what_is_used(engine: &dyn Engine, id: &str) {
+    let stats = engine.stats(id).await.unwrap().expect("it runs");
+    assert!(stats.memory_bytes > 0 && stats.pids > 0, "{stats:?}");
+    assert!(stats.memory_limit_bytes > stats.memory_bytes, "{stats:?}");
+    assert!(stats.at > Timestamp::UNIX_EPOCH, "{stats:?}");
+}
+
 /// What it wrote after its start, and a stream that goes on.
 async fn followed(engine: &dyn Engine, owner: &str, id: &str) -> Log {
     let query = LogQuery {
@@ -330,6 +339,7 @@ async fn is_ended(engine: &dyn Engine, owner: &str, id: &str) {
         "{container:?}"
     );
     assert_eq!(container.host_port, None);
+    assert_eq!(engine.stats(id).await, Ok(None));
     engine
         .signal(id, "SIGTERM")
         .await
@@ -364,6 +374,8 @@ async fn misses_what_is_not_there(engine: &dyn Engine) {
         engine.inspect("nothing").await,
         Err(EngineError::NotFound(_))
     ));
+    let stats = engine.stats("nothing").await;
+    assert!(matches!(stats, Err(EngineError::NotFound(_))));
     let log = engine.logs("nothing", &LogQuery::default()).await;
     assert!(matches!(log.err(), Some(EngineError::NotFound(_))));
     assert!(matches!(

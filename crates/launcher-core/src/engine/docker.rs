@@ -22,11 +22,11 @@ use jiff::Timestamp;
 use tokio::sync::OnceCell;
 
 use super::{
-    BuildFailure, BuildSpec, Container, ContainerSpec, Engine, EngineDisk, EngineError,
-    EngineImage, Event, Exec, ExecSpec, ImageLayer, LABEL_INSTANCE, LABEL_OWNER, LeftLayers,
-    ListedImage, LogPiece, LogQuery, Machine, RegistryLogin, Transfer, docker_build,
+    BuildFailure, BuildSpec, Container, ContainerSpec, ContainerStats, Engine, EngineDisk,
+    EngineError, EngineImage, Event, Exec, ExecSpec, ImageLayer, LABEL_INSTANCE, LABEL_OWNER,
+    LeftLayers, ListedImage, LogPiece, LogQuery, Machine, RegistryLogin, Transfer, docker_build,
     docker_containers, docker_disk, docker_events, docker_exec, docker_exec_end, docker_images,
-    docker_inspect, docker_login, docker_logs, docker_remains, docker_transfer,
+    docker_inspect, docker_login, docker_logs, docker_remains, docker_stats, docker_transfer,
 };
 
 /// Where Docker listens by default.
@@ -229,6 +229,14 @@ impl Engine for DockerEngine {
         let question = async {
             let version = self.api_version().await?;
             docker_logs::logs(&self.host, &version, container, query).await
+        };
+        bounded(QUESTION, "answer", question).await
+    }
+
+    async fn stats(&self, container: &str) -> Result<Option<ContainerStats>, EngineError> {
+        let question = async {
+            let version = self.api_version().await?;
+            docker_stats::stats(&self.host, &version, container).await
         };
         bounded(QUESTION, "answer", question).await
     }

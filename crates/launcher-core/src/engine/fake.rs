@@ -19,10 +19,10 @@ use tokio::sync::{broadcast, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    BuildFailure, BuildSpec, Container, ContainerSpec, ContainerState, Engine, EngineDisk,
-    EngineError, EngineImage, Event, Exec, ExecSpec, ImageLayer, ImageUser, LABEL_INSTANCE,
-    LABEL_OWNER, LABEL_RELEASE, LABEL_REPLICA, LayerState, LeftLayers, ListedImage, LogPiece,
-    LogQuery, LogStream, Machine, RegistryLogin, Transfer, TransferNews, TransferOutput,
+    BuildFailure, BuildSpec, Container, ContainerSpec, ContainerState, ContainerStats, Engine,
+    EngineDisk, EngineError, EngineImage, Event, Exec, ExecSpec, ImageLayer, ImageUser,
+    LABEL_INSTANCE, LABEL_OWNER, LABEL_RELEASE, LABEL_REPLICA, LayerState, LeftLayers, ListedImage,
+    LogPiece, LogQuery, LogStream, Machine, RegistryLogin, Transfer, TransferNews, TransferOutput,
     fake_exec::FakePrograms,
 };
 use crate::ids::random_id;
@@ -56,6 +56,7 @@ struct State {
     nameless: Vec<EngineImage>,
     failing: BTreeSet<&'static str>,
     stubborn: bool,
+    stats_asked: usize,
     stalled: Option<CancellationToken>,
     /// What all registries have, by name.
     registry: BTreeMap<String, EngineImage>,
@@ -97,6 +98,7 @@ impl State {
 struct Made {
     container: Container,
     log: Vec<LogPiece>,
+    used: ContainerStats,
     image: String,
     owner: String,
     name: String,
@@ -119,6 +121,7 @@ impl Default for FakeEngine {
             nameless: Vec::new(),
             failing: BTreeSet::new(),
             stubborn: false,
+            stats_asked: 0,
             stalled: None,
             feeble: false,
             registry: BTreeMap::from(
@@ -229,6 +232,19 @@ impl FakeEngine {
         }
         drop(state);
         self.stir();
+    }
+
+    /// What a container will have used when it is asked for next.
+    pub(crate) fn set_stats(&self, id: &str, stats: ContainerStats) {
+        let mut state = self.state.lock();
+        if let Some(made) = state.containers.get_mut(id) {
+            made.used = stats;
+        }
+    }
+
+    /// How often it was asked what a container uses.
+    pub(crate) fn stats_asked(&self) -> usize {
+        self.state.lock().stats_asked
     }
 
     /// How many logs are being followed.
@@ -394,6 +410,7 @@ impl Engine for FakeEngine {
         let made = Made {
             container: created(spec, &image),
             log: Vec::new(),
+            used: ContainerStats::default(),
             image,
             owner: spec.labels.get(LABEL_OWNER).cloned().unwrap_or_default(),
             name: spec.name.clone(),
@@ -483,6 +500,26 @@ impl Engine for FakeEngine {
             }
         });
         Ok(first.chain(later.flatten()).map(Ok).boxed())
+    }
+
+    async fn stats(&self, container: &str) -> Result<Option<ContainerStats>, EngineError> {
+        let stalled = self.state.lock().stalled.clone();
+        if let Some(stalled) = stalled {
+            stalled.cancelled().await;
+        }
+        let mut state = self.state.lock();
+        state.stats_asked += 1;
+        let none = || EngineError::NotFound(format!("No such container: {container}"));
+        let made = state.containers.get(container).ok_or_else(none)?;
+        let mut used = made.used;
+        if used == ContainerStats::default() {
+            used.at = Timestamp::now();
+            used.memory_bytes = 1;
+            used.memory_limit_bytes = 8 << 30;
+            used.pids = 1;
+        }
+        let runs = made.container.state == ContainerState::Running;
+        Ok(runs.then_some(used))
     }
 
     async fn events(&self, owner: &str) -> Result<BoxStream<'static, Event>, EngineError> {

@@ -18,6 +18,7 @@ mod docker_login;
 mod docker_logs;
 mod docker_remains;
 mod docker_request;
+mod docker_stats;
 mod docker_transfer;
 mod exec;
 #[cfg(test)]
@@ -27,6 +28,7 @@ pub(crate) mod fake;
 #[cfg(test)]
 mod fake_exec;
 mod logs;
+mod stats;
 mod transfer;
 #[cfg(test)]
 mod transfer_contract;
@@ -44,6 +46,7 @@ use crate::{Environment, Limits, app_instance::Run};
 pub use docker::DockerEngine;
 pub use exec::{EXEC_MARK, Exec, ExecControl, ExecSpec, TerminalSize};
 pub use logs::{LogPiece, LogQuery, LogStream};
+pub use stats::ContainerStats;
 pub use transfer::{LayerState, RegistryLogin, Transfer, TransferNews, TransferOutput};
 
 /// The library that talks to the engine, as it is called in the log. At `debug` it writes down what
@@ -117,6 +120,10 @@ pub trait Engine: Send + Sync + 'static {
         container: &str,
         query: &LogQuery,
     ) -> Result<BoxStream<'static, Result<LogPiece, EngineError>>, EngineError>;
+
+    /// What a container has used since its start; `None`: it does not run.
+    /// [`EngineError::NotFound`] if there is no such container.
+    async fn stats(&self, container: &str) -> Result<Option<ContainerStats>, EngineError>;
 
     /// What happens to containers of this owner and to images, from now on. Ends when the
     /// connection is lost.

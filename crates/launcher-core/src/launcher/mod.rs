@@ -6,12 +6,14 @@ mod images;
 mod instances;
 mod logs;
 mod releases;
+mod stats;
 #[cfg(test)]
 mod tests;
 
 use std::{net::IpAddr, path::PathBuf, sync::Arc};
 
 use jiff::Timestamp;
+use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -35,6 +37,7 @@ use crate::{
     reconciler::{Patience, Reconciler, Shared},
     releases::Releases,
     source,
+    stats::Stats,
     store::Store,
     supervision::supervise,
     terminals::{TerminalSettings, Terminals},
@@ -87,6 +90,7 @@ pub struct Launcher {
     images: Arc<Images>,
     disk: Arc<Disk>,
     logs: Logs,
+    stats: Arc<Stats>,
     uploads: Arc<Uploads>,
     terminals: Arc<Terminals>,
     hooks: Hooks,
@@ -162,6 +166,14 @@ impl Launcher {
             audit,
             settings.terminals,
         );
+        let stats = Arc::new(Stats {
+            engine: Arc::clone(&engine),
+            instances: Arc::clone(&instances),
+            store: Arc::clone(&store),
+            observer: Arc::clone(&observer),
+            traffic: Arc::clone(&traffic),
+            watched: Mutex::default(),
+        });
         let disk_parts = DiskParts {
             engine: Arc::clone(&engine),
             instances: Arc::clone(&instances),
@@ -199,6 +211,7 @@ impl Launcher {
         deployer.resume();
         let auto_deploys = AutoDeploys::new(&shared, &deployer, tasks.clone(), stop.clone());
         tasks.spawn(look_after(Arc::clone(&disk), stop.clone()));
+        tasks.spawn(keep_history(Arc::clone(&stats), stop.clone()));
         Ok(Self {
             id,
             store,
@@ -212,6 +225,7 @@ impl Launcher {
             images,
             disk,
             logs,
+            stats,
             uploads,
             terminals,
             added,
@@ -244,6 +258,12 @@ async fn look_after(disk: Arc<Disk>, stop: CancellationToken) {
     let make = || Some(Arc::clone(&disk).run());
     let work = supervise("the collector of images".to_owned(), make);
     stop.run_until_cancelled(work).await;
+}
+
+async fn keep_history(stats: Arc<Stats>, stop: CancellationToken) {
+    let make = || Some(Arc::clone(&stats).keep_history());
+    let keeping = supervise("the history of what apps use".to_owned(), make);
+    stop.run_until_cancelled(keeping).await;
 }
 
 async fn sweep(uploads: Arc<Uploads>, stop: CancellationToken) {

@@ -5,7 +5,7 @@ use std::{collections::VecDeque, time::Duration};
 use futures_util::{StreamExt, TryStreamExt, stream};
 
 use super::{LogOptions, line::AppLogEntry, reader::Lines};
-use crate::engine::{Engine, EngineError, LogQuery, LogStream};
+use crate::engine::{Container, Engine, EngineError, LogQuery, LogStream};
 
 /// How long the engine may take to tell it.
 const DEADLINE: Duration = Duration::from_secs(15);
@@ -23,10 +23,12 @@ pub(super) async fn backlog(
 ) -> Result<Vec<AppLogEntry>, EngineError> {
     let look = async {
         let containers = engine.containers(owner, Some(instance)).await?;
-        let ids = containers.into_iter().map(|container| container.id);
-        let wanted: Vec<String> = ids.filter(|id| options.wants_container(id)).collect();
+        let wanted: Vec<Container> = containers
+            .into_iter()
+            .filter(|container| options.wants_container(&container.id))
+            .collect();
         let looks = stream::iter(wanted)
-            .map(|id| async move { newest(engine, &id, options).await })
+            .map(|container| async move { newest(engine, &container, options).await })
             .buffer_unordered(AT_ONCE);
         looks.try_concat().await
     };
@@ -41,7 +43,7 @@ pub(super) async fn backlog(
 
 async fn newest(
     engine: &dyn Engine,
-    container: &str,
+    container: &Container,
     options: &LogOptions,
 ) -> Result<Vec<AppLogEntry>, EngineError> {
     let query = LogQuery {
@@ -51,12 +53,12 @@ async fn newest(
         stdout: options.wants_stream(LogStream::Stdout),
         stderr: options.wants_stream(LogStream::Stderr),
     };
-    let mut log = match engine.logs(container, &query).await {
+    let mut log = match engine.logs(&container.id, &query).await {
         // It is gone, or going.
         Err(EngineError::NotFound(_) | EngineError::Conflict(_)) => return Ok(Vec::new()),
         other => other?,
     };
-    let mut lines = Lines::new(container);
+    let mut lines = Lines::new(&container.id, container.replica);
     let mut kept = VecDeque::new();
     let mut bytes = 0;
     let mut keep = |entry: AppLogEntry| {

@@ -23,6 +23,8 @@ pub struct AppLogLine {
 pub struct AppLogEntry {
     /// The same whenever and by whomever the line is read. Sorted by it, lines are in order of time.
     pub id: String,
+    /// Which replica wrote it, from 0.
+    pub replica: u32,
     /// The line.
     pub line: AppLogLine,
     /// If it stands for others, of the same container and stream, up to its time.
@@ -41,37 +43,53 @@ pub struct Dropped {
 
 impl AppLogEntry {
     /// A line that is the `index`th, from 0, of those with the same time in its stream.
-    pub(super) fn shown(line: AppLogLine, index: u32) -> Self {
+    pub(super) fn shown(replica: u32, line: AppLogLine, index: u32) -> Self {
         let id = id(
             &line.container,
             line.stream,
             line.at,
             &format!("{index:03}"),
         );
-        let dropped = None;
-        Self { id, line, dropped }
+        Self {
+            id,
+            replica,
+            line,
+            dropped: None,
+        }
     }
 
     /// A note in place of lines of which the newest was written `at` that time.
-    pub(super) fn left_out(
-        container: &str,
-        stream: LogStream,
-        at: Timestamp,
-        dropped: Dropped,
-    ) -> Self {
+    pub(super) fn left_out(origin: Origin, at: Timestamp, dropped: Dropped) -> Self {
+        let Origin {
+            container,
+            replica,
+            stream,
+        } = origin;
         let about = if dropped.is_estimated { "about " } else { "" };
+        // Sorted behind the line that it may stand for.
+        let id = id(&container, stream, at, "left-out");
         let line = AppLogLine {
-            container: container.to_owned(),
+            container,
             stream,
             at,
             text: format!("({about}{} lines are left out)", dropped.count),
             is_truncated: false,
         };
-        // Sorted behind the line that it may stand for.
-        let id = id(container, stream, at, "left-out");
-        let dropped = Some(dropped);
-        Self { id, line, dropped }
+        Self {
+            id,
+            replica,
+            line,
+            dropped: Some(dropped),
+        }
     }
+}
+
+/// Where lines come from.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub(super) struct Origin {
+    pub(super) container: String,
+    pub(super) replica: u32,
+    pub(super) stream: LogStream,
 }
 
 fn id(container: &str, stream: LogStream, at: Timestamp, rest: &str) -> String {

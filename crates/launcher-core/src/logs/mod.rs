@@ -110,12 +110,12 @@ impl Logs {
     }
 
     fn follower(&self, instance: &str) -> Result<Arc<Follower>, Error> {
+        let unknown = || Error::NoSuchInstance(instance.to_owned());
+        let views = self.instances.subscribe(instance).ok_or_else(unknown)?;
         let mut followers = self.followers.lock();
         if let Some(follower) = followers.get(instance).and_then(Weak::upgrade) {
             return Ok(follower);
         }
-        let unknown = || Error::NoSuchInstance(instance.to_owned());
-        let views = self.instances.subscribe(instance).ok_or_else(unknown)?;
         let follower = Arc::new(Follower::new(Followed {
             engine: Arc::clone(&self.engine),
             owner: self.owner.clone(),

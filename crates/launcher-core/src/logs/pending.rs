@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use super::line::{AppLogEntry, Dropped};
-use crate::{budget::Budget, engine::LogStream};
+use super::line::{AppLogEntry, Dropped, Origin};
+use crate::budget::Budget;
 
 /// So many bytes of lines are told at once, and so many in each second in the long run.
 const BURST: usize = 2 * 1024 * 1024;
@@ -32,7 +32,7 @@ pub(super) struct Pending {
 struct Lines {
     entries: Vec<AppLogEntry>,
     cost: usize,
-    left_out: HashMap<(String, LogStream), (Timestamp, Dropped)>,
+    left_out: HashMap<Origin, (Timestamp, Dropped)>,
     budget: Budget,
 }
 
@@ -74,14 +74,8 @@ impl Pending {
     }
 
     /// Lines, of which the newest was written `at` that time, will never be told.
-    pub(super) fn leave_out(
-        &self,
-        container: &str,
-        stream: LogStream,
-        at: Timestamp,
-        dropped: Dropped,
-    ) {
-        self.lines.lock().leave_out(container, stream, at, dropped);
+    pub(super) fn leave_out(&self, origin: Origin, at: Timestamp, dropped: Dropped) {
+        self.lines.lock().leave_out(origin, at, dropped);
         self.filled.notify_one();
     }
 
@@ -106,9 +100,7 @@ impl Pending {
         let mut notes: Vec<AppLogEntry> = lines
             .left_out
             .drain()
-            .map(|((container, stream), (at, dropped))| {
-                AppLogEntry::left_out(&container, stream, at, dropped)
-            })
+            .map(|(origin, (at, dropped))| AppLogEntry::left_out(origin, at, dropped))
             .collect();
         notes.extend(told);
         notes.sort_by(|a, b| a.id.cmp(&b.id));
@@ -132,17 +124,20 @@ impl Lines {
     }
 
     fn drop_entry(&mut self, entry: &AppLogEntry) {
-        let line = &entry.line;
+        let origin = Origin {
+            container: entry.line.container.clone(),
+            replica: entry.replica,
+            stream: entry.line.stream,
+        };
         let one = Dropped {
             count: 1,
             is_estimated: false,
         };
-        self.leave_out(&line.container, line.stream, line.at, one);
+        self.leave_out(origin, entry.line.at, one);
     }
 
-    fn leave_out(&mut self, container: &str, stream: LogStream, at: Timestamp, more: Dropped) {
-        let key = (container.to_owned(), stream);
-        let (newest, dropped) = self.left_out.entry(key).or_default();
+    fn leave_out(&mut self, origin: Origin, at: Timestamp, more: Dropped) {
+        let (newest, dropped) = self.left_out.entry(origin).or_default();
         *newest = at.max(*newest);
         dropped.count += more.count;
         dropped.is_estimated |= more.is_estimated;

@@ -9,10 +9,10 @@ use tokio::time::Instant;
 use super::{
     MAX_LINE,
     assemble::Assembler,
-    line::{AppLogEntry, Dropped},
+    line::{AppLogEntry, Dropped, Origin},
     pending::Pending,
 };
-use crate::engine::{Engine, EngineError, LogPiece, LogQuery, LogStream};
+use crate::engine::{Container, Engine, EngineError, LogPiece, LogQuery, LogStream};
 
 /// After a pause because a program writes more than anybody can read, the newest lines are asked for:
 /// so many, which show at the same time whether any were missed.
@@ -31,6 +31,7 @@ const NEWEST: Duration = Duration::from_secs(5);
 pub(super) struct Reader {
     engine: Arc<dyn Engine>,
     container: String,
+    replica: u32,
     pending: Arc<Pending>,
     lines: Lines,
     place: Place,
@@ -54,13 +55,18 @@ enum End {
 }
 
 impl Reader {
-    pub(super) fn new(engine: Arc<dyn Engine>, container: String, pending: Arc<Pending>) -> Self {
-        let lines = Lines::new(&container);
+    pub(super) fn new(
+        engine: Arc<dyn Engine>,
+        container: &Container,
+        pending: Arc<Pending>,
+    ) -> Self {
+        let Container { id, replica, .. } = container;
         Self {
             engine,
-            container,
+            container: id.clone(),
+            replica: *replica,
             pending,
-            lines,
+            lines: Lines::new(id, *replica),
             place: Place::default(),
             rate: Rate::default(),
         }
@@ -110,7 +116,7 @@ impl Reader {
                     return Ok(());
                 }
                 End::TooMuch => {
-                    self.lines = Lines::new(&self.container);
+                    self.lines = Lines::new(&self.container, self.replica);
                     tokio::time::sleep(self.pending.pause()).await;
                     query.since = None;
                     query.tail = Some(CATCH_UP);
@@ -162,8 +168,12 @@ impl Reader {
                 count,
                 is_estimated: true,
             };
-            self.pending
-                .leave_out(&self.container, stream, last, dropped);
+            let origin = Origin {
+                container: self.container.clone(),
+                replica: self.replica,
+                stream,
+            };
+            self.pending.leave_out(origin, last, dropped);
         }
     }
 }
@@ -234,14 +244,16 @@ impl Delay {
 
 /// From pieces to entries with ids.
 pub(super) struct Lines {
+    replica: u32,
     assembler: Assembler,
     /// Of each stream the time of the newest line, and how many before it had that.
     newest: [Option<(Timestamp, u32)>; 2],
 }
 
 impl Lines {
-    pub(super) fn new(container: &str) -> Self {
+    pub(super) fn new(container: &str, replica: u32) -> Self {
         Self {
+            replica,
             assembler: Assembler::new(container.to_owned(), MAX_LINE),
             newest: [None; 2],
         }
@@ -255,12 +267,13 @@ impl Lines {
             _ => 0,
         };
         *newest = Some((line.at, index));
-        Some(AppLogEntry::shown(line, index))
+        Some(AppLogEntry::shown(self.replica, line, index))
     }
 
     pub(super) fn rest(&mut self) -> Vec<AppLogEntry> {
-        let rest = self.assembler.rest();
-        rest.map(|line| AppLogEntry::shown(line, 0)).collect()
+        let (rest, replica) = (self.assembler.rest(), self.replica);
+        rest.map(|line| AppLogEntry::shown(replica, line, 0))
+            .collect()
     }
 }
 

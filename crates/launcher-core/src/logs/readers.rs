@@ -65,7 +65,7 @@ impl Readers {
         }
         let made = new.into_iter().map(|container| {
             let (engine, pending) = (Arc::clone(&self.engine), Arc::clone(&self.pending));
-            let reader = Reader::new(engine, container.id.clone(), pending);
+            let reader = Reader::new(engine, &container, pending);
             made(container, reader, are_first)
         });
         let made = stream::iter(made).buffer_unordered(AT_ONCE);

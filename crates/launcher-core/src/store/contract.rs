@@ -5,7 +5,9 @@ use jiff::Timestamp;
 use super::Store;
 use crate::{
     AppInstance, Environment, Hostname, Image, ImageName, Limits, Run, Wanted,
-    app_instance::Rollout, health::HealthSettings,
+    app_instance::Rollout,
+    health::HealthSettings,
+    stats::{DAY, MovedBytes, StatsMinute},
 };
 
 /// Drives an empty store through everything that callers rely on.
@@ -15,7 +17,9 @@ use crate::{
 pub(crate) async fn store_contract(store: &dyn Store) {
     has_one_identity(store).await;
     keeps_instances(store).await;
+    keeps_stats(store).await;
     remembers_removed_instances(store).await;
+    forgets_stats(store).await;
     keeps_images(store).await;
     store
         .check_writable()
@@ -94,6 +98,47 @@ async fn keeps_instances(store: &dyn Store) {
         [changed, second],
         "order is kept"
     );
+}
+
+/// Of the instances `one` and `two`, for a day.
+async fn keeps_stats(store: &dyn Store) {
+    let alone = StatsMinute {
+        memory_bytes: u64::MAX / 4,
+        pids: 3,
+        containers: 1,
+        ..StatsMinute::default()
+    };
+    let full = StatsMinute {
+        cpu: Some(12.5),
+        memory_limit_bytes: 9,
+        moved: Some(MovedBytes {
+            network_received: 1,
+            network_sent: 2,
+            block_read: 3,
+            block_written: 4,
+        }),
+        open_connections: Some(5),
+        ..alone
+    };
+    let of = |id: &str, stats| (id.to_owned(), stats);
+    let write = async |minute, stats| store.add_stats(minute, stats).await.expect("written");
+    write(100, vec![of("one", alone), of("nobody", alone)]).await;
+    write(101, vec![of("one", alone), of("two", full)]).await;
+    write(101, vec![of("one", full)]).await;
+    let one = store.stats("one", 0).await.expect("read");
+    assert_eq!(one, [(100, alone), (101, full)]);
+    let recent = store.stats("one", 101).await.expect("read");
+    assert_eq!(recent, [(101, full)]);
+    assert_eq!(store.stats("nobody", 0).await.expect("read"), []);
+
+    write(100 + DAY + 1, vec![of("one", alone)]).await;
+    let one = store.stats("one", 0).await.expect("read");
+    assert_eq!(one, [(101, full), (100 + DAY + 1, alone)]);
+}
+
+async fn forgets_stats(store: &dyn Store) {
+    assert_eq!(store.stats("one", 0).await.expect("read"), []);
+    assert_eq!(store.stats("two", 0).await.expect("read").len(), 1);
 }
 
 async fn remembers_removed_instances(store: &dyn Store) {

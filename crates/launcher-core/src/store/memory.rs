@@ -1,6 +1,6 @@
 //! A store for tests: nothing survives the process.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use async_trait::async_trait;
 use indexmap::IndexMap;
@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use parking_lot::Mutex;
 
 use super::{Kind, Store, StoreError};
-use crate::ids::random_id;
+use crate::{StatsMinute, ids::random_id, stats::DAY};
 
 /// Keeps everything in memory.
 pub(crate) struct MemoryStore {
@@ -20,6 +20,7 @@ pub(crate) struct MemoryStore {
 struct Tables {
     records: HashMap<Kind, IndexMap<String, String>>,
     removed: HashSet<String>,
+    stats: HashMap<String, BTreeMap<i64, StatsMinute>>,
 }
 
 impl Tables {
@@ -66,12 +67,42 @@ impl Store for MemoryStore {
     async fn remove_instance(&self, id: &str, _at: Timestamp) -> Result<(), StoreError> {
         let mut tables = self.tables.lock();
         tables.records(Kind::Instance).shift_remove(id);
+        tables.stats.remove(id);
         tables.removed.insert(id.to_owned());
         Ok(())
     }
 
     async fn was_removed(&self, id: &str) -> Result<bool, StoreError> {
         Ok(self.tables.lock().removed.contains(id))
+    }
+
+    async fn add_stats(
+        &self,
+        minute: i64,
+        stats: Vec<(String, StatsMinute)>,
+    ) -> Result<(), StoreError> {
+        let mut tables = self.tables.lock();
+        for (instance, stats) in stats {
+            if tables.records(Kind::Instance).contains_key(&instance) {
+                let minutes = tables.stats.entry(instance).or_default();
+                minutes.insert(minute, stats);
+                *minutes = minutes.split_off(&(minute - DAY));
+            }
+        }
+        Ok(())
+    }
+
+    async fn stats(
+        &self,
+        instance: &str,
+        from: i64,
+    ) -> Result<Vec<(i64, StatsMinute)>, StoreError> {
+        let tables = self.tables.lock();
+        let minutes = tables.stats.get(instance);
+        let recent = minutes
+            .into_iter()
+            .flat_map(|minutes| minutes.range(from..));
+        Ok(recent.map(|(minute, stats)| (*minute, *stats)).collect())
     }
 
     async fn check_writable(&self) -> Result<(), StoreError> {

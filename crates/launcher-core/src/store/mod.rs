@@ -9,10 +9,13 @@ pub(crate) mod contract;
 mod memory;
 mod record;
 mod sqlite;
+mod sqlite_stats;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 use thiserror::Error;
+
+use crate::StatsMinute;
 
 #[cfg(test)]
 pub(crate) use memory::MemoryStore;
@@ -44,6 +47,18 @@ pub trait Store: Send + Sync + 'static {
 
     /// Whether an instance of this id was removed.
     async fn was_removed(&self, id: &str) -> Result<bool, StoreError>;
+
+    /// Writes down what instances used in a minute, counted from 1970, in one step. What is more than
+    /// a day older is deleted with it, and nothing is written of instances that have no record.
+    async fn add_stats(
+        &self,
+        minute: i64,
+        stats: Vec<(String, StatsMinute)>,
+    ) -> Result<(), StoreError>;
+
+    /// What an instance used in each minute from this one on, oldest first.
+    async fn stats(&self, instance: &str, from: i64)
+    -> Result<Vec<(i64, StatsMinute)>, StoreError>;
 
     /// Fails when the store cannot be written to.
     async fn check_writable(&self) -> Result<(), StoreError>;

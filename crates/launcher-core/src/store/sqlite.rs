@@ -16,8 +16,8 @@ use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Connection, OptionalExtension, params};
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Kind, Store, StoreError};
-use crate::ids::random_id;
+use super::{Kind, Store, StoreError, sqlite_stats};
+use crate::{StatsMinute, ids::random_id};
 
 /// How long a caller waits for the database.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -26,7 +26,7 @@ const DEADLINE: Duration = Duration::from_secs(10);
 const REMEMBERED: SignedDuration = SignedDuration::from_hours(90 * 24);
 
 /// Each entry brings the schema to the version that is its index plus one.
-const MIGRATIONS: [&str; 5] = [
+const MIGRATIONS: [&str; 6] = [
     "
     CREATE TABLE launcher (id TEXT NOT NULL, checked_at TEXT) STRICT;
     CREATE TABLE instances (id TEXT PRIMARY KEY, document TEXT NOT NULL) STRICT;
@@ -52,6 +52,7 @@ const MIGRATIONS: [&str; 5] = [
     CREATE TABLE releases (id TEXT PRIMARY KEY, document TEXT NOT NULL) STRICT;
     CREATE TABLE deployments (id TEXT PRIMARY KEY, document TEXT NOT NULL) STRICT;
 ",
+    sqlite_stats::TABLE,
 ];
 
 type Job = Box<dyn FnOnce(&mut Connection) + Send>;
@@ -166,6 +167,7 @@ impl Store for SqliteStore {
         self.run(move |db| {
             let step = db.transaction()?;
             step.execute("DELETE FROM instances WHERE id = ?1", [&id])?;
+            step.execute("DELETE FROM stats WHERE instance = ?1", [&id])?;
             step.execute(
                 "INSERT OR IGNORE INTO removed_instances (id, removed_at) VALUES (?1, ?2)",
                 params![id, at.to_string()],
@@ -182,6 +184,25 @@ impl Store for SqliteStore {
             Ok(db.query_row(query, [id], |_| Ok(())).optional()?.is_some())
         })
         .await
+    }
+
+    async fn add_stats(
+        &self,
+        minute: i64,
+        stats: Vec<(String, StatsMinute)>,
+    ) -> Result<(), StoreError> {
+        self.run(move |db| sqlite_stats::add(db, minute, &stats))
+            .await
+    }
+
+    async fn stats(
+        &self,
+        instance: &str,
+        from: i64,
+    ) -> Result<Vec<(i64, StatsMinute)>, StoreError> {
+        let instance = instance.to_owned();
+        self.run(move |db| sqlite_stats::read(db, &instance, from))
+            .await
     }
 
     async fn check_writable(&self) -> Result<(), StoreError> {
@@ -319,7 +340,7 @@ mod tests {
             opened,
             Err(StoreError::TooNew {
                 found: 99,
-                known: 5
+                known: 6
             })
         ));
     }

@@ -243,6 +243,7 @@ fn fields_of(instance: &str, entry: &AppLogEntry) -> Fields {
     let mut fields = fields! {
         "instanceId": instance,
         "containerId": line.container.as_str(),
+        "replica": entry.replica,
         "stream": line.stream.as_str(),
         "at": date(line.at),
         "text": line.text.as_str(),
@@ -274,6 +275,7 @@ mod tests {
         };
         AppLogEntry {
             id: format!("{second:03}"),
+            replica: 0,
             line,
             dropped: None,
         }

@@ -1,6 +1,7 @@
 //! The launcher as DDP clients see it. Only here are wire names and published fields known.
 
 mod app_logs;
+mod app_stats;
 mod arguments;
 mod audit;
 mod builds;

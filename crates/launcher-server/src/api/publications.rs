@@ -10,7 +10,9 @@ use ddp_server::{
 use launcher_core::{Change, Launcher};
 
 use super::{
-    app_logs, audit, builds,
+    app_logs, app_stats,
+    app_stats::{StatsDocuments, StatsPublications},
+    audit, builds,
     builds::{BuildDocuments, BuildPublications},
     disk, hooks, images, instances, registries, releases,
 };
@@ -26,6 +28,7 @@ pub(crate) struct Documents {
     builds: BuildDocuments,
     registries: Writer,
     audit: Writer,
+    stats: StatsDocuments,
 }
 
 /// Their reading ends.
@@ -39,6 +42,7 @@ pub(crate) struct Publications {
     builds: BuildPublications,
     registries: Collection,
     audit: Collection,
+    stats: StatsPublications,
 }
 
 /// The two ends of all published collections, which are empty.
@@ -52,6 +56,7 @@ pub(crate) fn collections() -> (Documents, Publications) {
     let (builds, builds_view) = builds::collections();
     let (registries, registries_view) = collection("Registries");
     let (audit, audit_view) = collection("AuditLog");
+    let (stats, stats_view) = app_stats::collections();
     let documents = Documents {
         app_instances: instances,
         releases,
@@ -62,6 +67,7 @@ pub(crate) fn collections() -> (Documents, Publications) {
         builds,
         registries,
         audit,
+        stats,
     };
     let publications = Publications {
         app_instances: instances_view,
@@ -73,6 +79,7 @@ pub(crate) fn collections() -> (Documents, Publications) {
         builds: builds_view,
         registries: registries_view,
         audit: audit_view,
+        stats: stats_view,
     };
     (documents, publications)
 }
@@ -93,6 +100,7 @@ pub(super) fn register(
         builds,
         registries,
         audit,
+        stats,
     } = publications;
     let builder = instances::register(builder, app_instances);
     let builder = releases::register(builder, releases, deployments);
@@ -102,6 +110,7 @@ pub(super) fn register(
     let builder = publish_all(builder, "hooks", hooks);
     let builder = audit::register(builder, audit);
     let builder = app_logs::register(builder, launcher);
+    let builder = app_stats::register(builder, stats, launcher);
     builds::register(builder, builds, launcher)
 }
 
@@ -130,6 +139,8 @@ impl Documents {
                 put(&self.registries, id, registry.map(registries::fields_of));
             }
             Change::Audit(id, entry) => put(&self.audit, id, entry.map(audit::fields_of)),
+            Change::Stats(container, stats) => self.stats.changed(container, stats),
+            Change::StatsHour(id, hour) => self.stats.hour_changed(id, hour),
             Change::Disk(id, document) => put(&self.disk, id, document.map(disk::fields_of)),
         }
     }
