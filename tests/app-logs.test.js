@@ -87,6 +87,18 @@ describe('logs of apps', () => {
     await app.call('remove');
   });
 
+  it('are those of all replicas', async () => {
+    const app = await launch('replicas');
+    await world.ddp.call('scale', app.id, 2);
+    const client = await watching(app);
+    const listening = () => lines(client).filter(({ text }) => text === 'listening');
+    await until(() => listening().length === 2, () => JSON.stringify(texts(client)));
+    assert.deepEqual(listening().map(({ replica }) => replica).sort(), [0, 1]);
+    await world.ddp.call('scale', app.id, 3);
+    await until(() => listening().length === 3, 'the line of the third');
+    await app.call('remove');
+  });
+
   it('are what was asked for, also when others ask for something else', async () => {
     const app = await launch('options');
     await say(app, 'one\ntwo\n');

@@ -62,6 +62,25 @@ describe('figures of apps', () => {
     await client.close();
   });
 
+  it('count what visitors have open, and tell the replicas apart', async () => {
+    const client = await world.connect();
+    await client.subscribe('appStats', app.id);
+    await until(() => figures(client)[0]?.openConnections === 0, 'nothing open');
+    const held = app.get('/hold').answer;
+    await until(() => figures(client)[0].openConnections === 1, () => `a request, not ${figures(client)[0].openConnections}`);
+    await app.get('/release').expect(200);
+    assert.equal((await held).text, 'released');
+    await until(() => figures(client)[0].openConnections === 0, 'nothing open again');
+
+    await world.ddp.call('scale', app.id, 2);
+    await until(() => figures(client).length === 2, 'figures of two');
+    assert.deepEqual(figures(client).map(({ replica }) => replica).sort(), [0, 1]);
+    assert.deepEqual(figures(client).map(({ restarts }) => restarts), [0, 0]);
+    await world.ddp.call('scale', app.id, 1);
+    await until(() => figures(client).length === 1, 'figures of one');
+    await client.close();
+  });
+
   it('are told to nobody who has unsubscribed, and go on for the others', async () => {
     const [one, other] = [await world.connect(), await world.connect()];
     const subscription = await one.subscribe('appStats', app.id);

@@ -2,12 +2,13 @@
 import { dockerfile } from './archives.js';
 
 // Routes: /say?stream=stdout&base64=… writes these bytes, /long?bytes=n a line of so many; /flood?lines=n&wait=ms writes n short numbered lines every so often;
-// /quiet ends that; /use?cpu=ms&bytes=n works for so long and keeps so much memory; /exit?code=n ends it.
+// /quiet ends that; /use?cpu=ms&bytes=n works for so long and keeps so much memory; /exit?code=n ends it; /hold
+// answers when /release is asked for.
 const program = `
 'use strict';
 const fs = require('fs');
 let flood, number = 0;
-const kept = [];
+const kept = [], held = [];
 const write = (fd, bytes) => {
   for (let done = 0; done < bytes.length;) {
     try { done += fs.writeSync(fd, bytes, done); } catch (error) { if (error.code !== 'EAGAIN') throw error; }
@@ -31,12 +32,14 @@ const routes = {
     while (Date.now() < end);
     kept.push(Buffer.alloc(Number(options.get('bytes') || 0), 1));
   },
+  hold: () => new Promise((resolve) => held.push(resolve)),
+  release: () => held.splice(0).forEach((release) => release('released')),
   exit: (options) => setImmediate(() => process.exit(Number(options.get('code')))),
 };
-require('http').createServer((request, response) => {
+require('http').createServer(async (request, response) => {
   const url = new URL(request.url, 'http://app.test');
   const route = routes[url.pathname.slice(1)];
-  const answer = route ? route(url.searchParams) : '';
+  const answer = route ? await route(url.searchParams) : '';
   response.end(typeof answer === 'string' ? answer : 'done');
 }).listen(process.env.PORT, () => console.log('listening'));
 `;

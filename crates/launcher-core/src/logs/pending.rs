@@ -33,6 +33,8 @@ struct Lines {
     entries: Vec<AppLogEntry>,
     cost: usize,
     left_out: HashMap<Origin, (Timestamp, Dropped)>,
+    /// Notes in place of lines that were never read: lines before and after them may be told.
+    unread: Vec<AppLogEntry>,
     budget: Budget,
 }
 
@@ -42,6 +44,7 @@ impl Pending {
             entries: Vec::new(),
             cost: 0,
             left_out: HashMap::new(),
+            unread: Vec::new(),
             budget: Budget::new(BURST as f64, PER_SECOND as f64),
         };
         Self {
@@ -73,9 +76,14 @@ impl Pending {
         self.filled.notify_one();
     }
 
-    /// Lines, of which the newest was written `at` that time, will never be told.
-    pub(super) fn leave_out(&self, origin: Origin, at: Timestamp, dropped: Dropped) {
-        self.lines.lock().leave_out(origin, at, dropped);
+    /// About so many lines, of which the newest was written `at` that time, will never be read.
+    pub(super) fn leave_unread(&self, origin: Origin, at: Timestamp, count: u64) {
+        let dropped = Dropped {
+            count,
+            is_estimated: true,
+        };
+        let note = AppLogEntry::left_out(origin, at, dropped);
+        self.lines.lock().unread.push(note);
         self.filled.notify_one();
     }
 
@@ -97,14 +105,12 @@ impl Pending {
         for entry in &entries {
             lines.drop_entry(entry);
         }
-        let mut notes: Vec<AppLogEntry> = lines
-            .left_out
-            .drain()
-            .map(|(origin, (at, dropped))| AppLogEntry::left_out(origin, at, dropped))
-            .collect();
-        notes.extend(told);
-        notes.sort_by(|a, b| a.id.cmp(&b.id));
-        notes
+        let notes = lines.left_out.drain();
+        let notes = notes.map(|(origin, (at, dropped))| AppLogEntry::left_out(origin, at, dropped));
+        let mut told: Vec<AppLogEntry> = notes.chain(told).collect();
+        told.append(&mut lines.unread);
+        told.sort_by(|a, b| a.id.cmp(&b.id));
+        told
     }
 }
 
@@ -129,21 +135,77 @@ impl Lines {
             replica: entry.replica,
             stream: entry.line.stream,
         };
-        let one = Dropped {
-            count: 1,
-            is_estimated: false,
-        };
-        self.leave_out(origin, entry.line.at, one);
-    }
-
-    fn leave_out(&mut self, origin: Origin, at: Timestamp, more: Dropped) {
         let (newest, dropped) = self.left_out.entry(origin).or_default();
-        *newest = at.max(*newest);
-        dropped.count += more.count;
-        dropped.is_estimated |= more.is_estimated;
+        *newest = entry.line.at.max(*newest);
+        dropped.count += 1;
     }
 }
 
 fn cost(entry: &AppLogEntry) -> usize {
     entry.line.text.len() + OVERHEAD
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{AppLogLine, engine::LogStream};
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn entry(second: i64, length: usize) -> AppLogEntry {
+        let line = AppLogLine {
+            container: "c".into(),
+            stream: LogStream::Stdout,
+            at: at(second),
+            text: "x".repeat(length),
+            is_truncated: false,
+        };
+        AppLogEntry::shown(1, line, 0)
+    }
+
+    /// The time of each line that is told, and of how many it stands for if it is a note.
+    fn told(pending: &Pending) -> Vec<(i64, Option<u64>)> {
+        let seen = |entry: AppLogEntry| {
+            assert_eq!(entry.replica, 1);
+            let count = entry.dropped.map(|dropped| dropped.count);
+            (entry.line.at.as_second(), count)
+        };
+        pending.take().into_iter().map(seen).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_place_where_lines_are_left_out_has_its_note() {
+        let pending = Pending::new();
+        let fourth = BURST / 4;
+        for second in [3, 1, 2, 9, 8] {
+            pending.add(entry(second, fourth));
+        }
+        let origin = Origin {
+            container: "c".into(),
+            replica: 1,
+            stream: LogStream::Stdout,
+        };
+        pending.leave_unread(origin, at(5), 7);
+        let expected = [(2, Some(2)), (3, None), (5, Some(7)), (8, None), (9, None)];
+        assert_eq!(told(&pending), expected);
+        assert_eq!(told(&pending), []);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_waits_is_bounded() {
+        let pending = Pending::new();
+        for second in 1..=1_000 {
+            pending.add(entry(second, 64 * 1024));
+            let lines = pending.lines.lock();
+            let waiting: usize = lines.entries.iter().map(cost).sum();
+            assert!(waiting <= 2 * BURST && waiting == lines.cost);
+        }
+        let told = told(&pending);
+        let left_out: u64 = told.iter().filter_map(|(_, count)| *count).sum();
+        let shown = told.iter().filter(|(_, count)| count.is_none()).count();
+        assert_eq!(left_out + shown as u64, 1_000);
+        assert_eq!(told.last(), Some(&(1_000, None)));
+    }
 }

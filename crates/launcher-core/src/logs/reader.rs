@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::{
     MAX_LINE,
     assemble::Assembler,
-    line::{AppLogEntry, Dropped, Origin},
+    line::{AppLogEntry, Origin},
     pending::Pending,
 };
 use crate::engine::{Container, Engine, EngineError, LogPiece, LogQuery, LogStream};
@@ -164,16 +164,12 @@ impl Reader {
         };
         let last = to - SignedDuration::from_nanos(1);
         for (stream, count) in self.rate.within(to.duration_since(from)) {
-            let dropped = Dropped {
-                count,
-                is_estimated: true,
-            };
             let origin = Origin {
                 container: self.container.clone(),
                 replica: self.replica,
                 stream,
             };
-            self.pending.leave_out(origin, last, dropped);
+            self.pending.leave_unread(origin, last, count);
         }
     }
 }
