@@ -33,6 +33,8 @@ describe('logs of apps', () => {
     const app = await launch('plain');
     const { containerId } = app.document;
     await say(app, 'before\n');
+    // What a program has written is in Docker's log a little later.
+    await until(async () => (await docker('logs', containerId)).includes('before'), 'the line in Docker\'s log');
     const client = await watching(app);
     assert.ok(texts(client).includes('before'), 'what is there is sent before ready');
     assert.ok(texts(client).includes('listening'));
