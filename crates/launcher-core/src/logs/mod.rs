@@ -1,6 +1,6 @@
 //! What apps write: live for those who watch, and the last lines of those that have ended.
 //!
-//! One [`Follower`] reads what the containers of an instance write, for all who watch it. It reads no
+//! One `Follower` reads what the containers of an instance write, for all who watch it. It reads no
 //! more than can be shown: of a program that writes faster, it counts what it leaves out, and in the
 //! end asks the engine only now and then.
 
