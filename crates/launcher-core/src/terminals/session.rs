@@ -22,6 +22,12 @@ use crate::{
     store::StoreError,
 };
 
+/// The exit code of what SIGKILL ended.
+const KILLED: i64 = 137;
+/// How long after its programs a container ends at most, as the engine tells it.
+const CONTAINER_END: Duration = Duration::from_secs(2);
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
 /// What a caller says in a terminal.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Said {
@@ -134,11 +140,13 @@ impl Admitted {
                 end(control, container).await
             }
         };
-        let ran = self.terminals.engine.inspect(container).await;
-        let ended = match ran {
-            Ok(description) => description["State"]["Running"] == false,
-            Err(error) => matches!(error, EngineError::NotFound(_)),
+        // Only the end of its container, or a caller who did so, kills a program. A container's
+        // programs end a moment before the engine knows that it has ended.
+        let patience = match exit_code {
+            None | Some(KILLED) => CONTAINER_END,
+            Some(_) => Duration::ZERO,
         };
+        let ended = self.ends_within(container, patience).await;
         Ending {
             exit_code,
             cause: if ended {
@@ -146,6 +154,19 @@ impl Admitted {
             } else {
                 Cause::Exited
             },
+        }
+    }
+
+    /// Whether the container has ended, or does in this time.
+    async fn ends_within(&self, container: &str, patience: Duration) -> bool {
+        let until = Instant::now() + patience;
+        loop {
+            match self.terminals.engine.inspect(container).await {
+                Ok(description) if description["State"]["Running"] == false => return true,
+                Err(error) => return matches!(error, EngineError::NotFound(_)),
+                Ok(_) if Instant::now() >= until => return false,
+                Ok(_) => sleep(LOOK_AGAIN).await,
+            }
         }
     }
 }
