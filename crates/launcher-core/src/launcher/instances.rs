@@ -163,6 +163,34 @@ impl Launcher {
         self.deployer.finished(&deployment).await
     }
 
+    /// Gives each instance a new container, one instance after the other; those that are stopped get
+    /// theirs when they are started. Goes on with the others when one fails.
+    ///
+    /// # Errors
+    /// Which instances go on as they were, and why.
+    pub async fn rebuild_all(&self) -> Result<(), Error> {
+        let mut failures = Vec::new();
+        for id in self.instances.ids() {
+            let order = Order {
+                starts: false,
+                ..Order::newest(Reason::Rebuild)
+            };
+            let outcome = match self.deployer.begin(&id, order).await {
+                Ok(deployment) => self.deployer.finished(&deployment).await,
+                Err(error) => Err(error),
+            };
+            match outcome {
+                Ok(()) | Err(Error::NoSuchInstance(_)) => {}
+                Err(error @ Error::ShuttingDown) => return Err(error),
+                Err(error) => failures.push(format!("{id}: {error}")),
+            }
+        }
+        match failures.as_slice() {
+            [] => Ok(()),
+            failures => Err(Error::NotCarriedOut(failures.join("\n"))),
+        }
+    }
+
     /// Sets whether the instance's container is replaced when a registry tells of a newer image.
     ///
     /// # Errors

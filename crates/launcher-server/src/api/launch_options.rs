@@ -1,4 +1,4 @@
-//! The options of `launchAppInstance`.
+//! The options of `launchAppInstance` and `ai/launch`.
 
 use std::net::IpAddr;
 
@@ -16,6 +16,10 @@ use super::{
     health, releases, wire,
 };
 
+const IMAGE: &str = "string name of the docker image to use";
+const MONGO_URL: &str = "string MongoDB URL for the app to use";
+const ROOT_URL: &str = "string http or https URL at which the app will be reached";
+
 /// Most variables that one instance may have.
 const MAX_VARIABLES: usize = 1_000;
 /// Longest `NAME=value` in bytes; Linux takes no longer one (`MAX_ARG_STRLEN`).
@@ -25,20 +29,35 @@ const MAX_ENVIRONMENT: usize = 1024 * 1024;
 /// Longest e-mail address, in bytes (RFC 5321 §4.5.3.1).
 const MAX_EMAIL: usize = 320;
 
+/// Most hostnames that a launch may name.
+const MAX_HOSTNAMES: usize = 1_000;
+
 /// Reads the options object. Options that are not known are ignored, as the old program did.
 pub(super) fn parse(options: &Value) -> Result<LaunchOptions, Error> {
     let options = Options(options);
-    let image = options.required("appImage", "string name of the docker image to use")?;
+    options.required("appImage", IMAGE)?;
+    options.required("mongoUrl", MONGO_URL)?;
+    options.required("rootUrl", ROOT_URL)?;
+    read(&options)
+}
+
+/// The same where everything that the app is told may be in `env`.
+pub(super) fn parse_all_in_env(options: &Value) -> Result<LaunchOptions, Error> {
+    read(&Options(options))
+}
+
+fn read(options: &Options<'_>) -> Result<LaunchOptions, Error> {
+    let image = options.required("appImage", IMAGE)?;
     Ok(LaunchOptions {
         image: image_name("appImage option", image)?,
-        env: environment(&options)?,
-        hostnames: hostnames(&options)?,
-        host: host(&options)?,
-        auto_deploy: auto_deploy(&options)?,
-        replicas: replicas(&options)?,
+        env: environment(options)?,
+        hostnames: hostnames(options)?,
+        host: host(options)?,
+        auto_deploy: auto_deploy(options)?,
+        replicas: replicas(options)?,
         limits: Limits::default(),
-        health: health(&options)?,
-        wait: wait(&options)?,
+        health: health(options)?,
+        wait: wait(options)?,
     })
 }
 
@@ -67,7 +86,27 @@ impl<'a> Options<'a> {
 
 fn hostnames(options: &Options<'_>) -> Result<Vec<Hostname>, Error> {
     let text = options.optional("hostname", "hostname string, such as \"app.example.com\"")?;
-    text.map(hostname).into_iter().collect()
+    let mut all: Vec<Hostname> = text.map(hostname).into_iter().collect::<Result<_, _>>()?;
+    let wrong = || {
+        bad_request(format!(
+            "The hostnames option must be an array of at most {MAX_HOSTNAMES} hostname strings, such \
+             as [\"app.example.com\"]."
+        ))
+    };
+    let Some(listed) = options.get("hostnames") else {
+        return Ok(all);
+    };
+    let listed = listed.as_array().filter(|l| l.len() <= MAX_HOSTNAMES);
+    for name in listed.ok_or_else(wrong)? {
+        let name = hostname(name.as_str().ok_or_else(wrong)?)?;
+        if !all.contains(&name) {
+            all.push(name);
+        }
+    }
+    if all.len() > MAX_HOSTNAMES {
+        return Err(wrong());
+    }
+    Ok(all)
 }
 
 fn host(options: &Options<'_>) -> Result<Option<String>, Error> {
@@ -123,18 +162,19 @@ fn wait(options: &Options<'_>) -> Result<Wait, Error> {
 
 /// The options' own variables, then `env` over them.
 fn environment(options: &Options<'_>) -> Result<Environment, Error> {
-    let mongo_url = options.required("mongoUrl", "string MongoDB URL for the app to use")?;
-    let root_what = "string http or https URL at which the app will be reached";
-    let root_url = options.required("rootUrl", root_what)?;
-    if mongo_url.len() > MAX_URL {
-        return Err(bad_request(format!(
-            "The mongoUrl option has at most {MAX_URL} characters."
-        )));
-    }
-    web_url(root_url).ok_or_else(|| must("rootUrl", root_what))?;
     let mut env = Environment::new();
-    env.insert("MONGO_URL".into(), mongo_url.into());
-    env.insert("ROOT_URL".into(), root_url.into());
+    if let Some(mongo_url) = options.optional("mongoUrl", MONGO_URL)? {
+        if mongo_url.len() > MAX_URL {
+            return Err(bad_request(format!(
+                "The mongoUrl option has at most {MAX_URL} characters."
+            )));
+        }
+        env.insert("MONGO_URL".into(), mongo_url.into());
+    }
+    if let Some(root_url) = options.optional("rootUrl", ROOT_URL)? {
+        web_url(root_url).ok_or_else(|| must("rootUrl", ROOT_URL))?;
+        env.insert("ROOT_URL".into(), root_url.into());
+    }
     if let Some(email) = email(options)? {
         env.insert("METEOR_EMAIL".into(), email.into());
     }
@@ -270,6 +310,19 @@ mod tests {
         assert!(
             refusal(&object! { "appImage": "app", "mongoUrl": "m" }).contains("rootUrl option")
         );
+    }
+
+    #[test]
+    fn everything_may_be_in_env_and_hostnames_in_an_array() {
+        let read = |json: &str| parse_all_in_env(&ddp_server::ejson::parse(json).unwrap());
+        let options = r#"{"appImage": "app", "hostnames": ["b.test", "A.test", "a.test"], "env": {"X": 1}}"#;
+        let options = read(options).unwrap();
+        assert_eq!(options.hostnames.len(), 2);
+        assert_eq!(options.env.keys().collect::<Vec<_>>(), ["X"]);
+        for wrong in ["\"a.test\"", "[1]", "[\"a/b\"]"] {
+            assert!(read(&format!(r#"{{"appImage": "app", "hostnames": {wrong}}}"#)).is_err());
+        }
+        assert!(read("{}").is_err());
     }
 
     #[test]

@@ -10,6 +10,7 @@ use launcher_core::{BuildOrder, BuildSource, Launcher};
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    ai,
     arguments::{Archive, Arguments},
     disk,
     errors::{failed, from_core},
@@ -63,6 +64,19 @@ pub(super) fn register(
         .add("hook/remove", hooks::remove)
         .add("rebuildAppInstance", hooks::rebuild)
         .add("ai/rebuild", hooks::rebuild)
+        .add("ai/rebuildAll", ai::rebuild_all)
+        .add("ai/launch", ai::launch)
+        .add("ai/start", start_app_instance)
+        .add("ai/restart", restart_app_instance)
+        .add("ai/stop", stop_app_instance)
+        .add("ai/kill", kill_app_instance)
+        .add("ai/remove", ai::remove)
+        .add("ai/activate", start_app_instance)
+        .add("ai/deactivate", stop_app_instance)
+        .add("ai/getContainerInfo", get_container_info)
+        .add("ai/getEnvironmentVariables", get_environment_variables)
+        .add("ai/addHostname", add_hostname)
+        .add("ai/removeHostname", remove_hostname)
         .add("setAutoDeploy", hooks::set_auto_deploy)
         .add("deploy", releases::deploy)
         .add("rollback", releases::rollback)

@@ -1,5 +1,6 @@
 //! The launcher as DDP clients see it. Only here are wire names and published fields known.
 
+mod ai;
 mod app_logs;
 mod app_stats;
 mod arguments;
