@@ -31,6 +31,25 @@ pub enum Error {
     /// An instance runs in at least one container, and in so many at most.
     #[error("an app instance has from 1 to {0} replicas")]
     TooManyReplicas(u32),
+    /// No host has this id.
+    #[error("No host has ID {0}")]
+    NoSuchHost(String),
+    /// The host is not given new containers.
+    #[error("the host is not active: it takes no new app instances and replicas (see host/set)")]
+    HostInactive,
+    /// The host may run only so many containers.
+    #[error(
+        "the host may run at most {max} containers (see host/set); {wanted} should run already, and \
+         this would add {more}"
+    )]
+    HostFull {
+        /// The most that it may run.
+        max: u32,
+        /// How many should run.
+        wanted: u64,
+        /// How many there were to be in addition.
+        more: u32,
+    },
     /// The app did not get ready.
     #[error("{reason}{}", ending(log))]
     NotReady {
@@ -169,6 +188,9 @@ impl Error {
             | Self::TooManyHostnames(_)
             | Self::NoSuchRelease(_)
             | Self::TooManyReplicas(_)
+            | Self::NoSuchHost(_)
+            | Self::HostInactive
+            | Self::HostFull { .. }
             | Self::NoSuchBuild(_)
             | Self::BuildIsOver(_)
             | Self::CannotPushDigest

@@ -1,8 +1,8 @@
 //! Telling of every change, to whoever shows it or acts on it.
 
 use crate::{
-    AppStats, Build, Deployment, DiskDocument, HookView, Image, InstanceView, LogLine, Registry,
-    Release, StatsHour, audit::AuditEntry,
+    AppStats, Build, Deployment, DiskDocument, HookView, Host, Image, InstanceView, LogLine,
+    Registry, Release, StatsHour, audit::AuditEntry,
 };
 
 /// Hears of every change, in order, before the call that made it returns.
@@ -36,6 +36,8 @@ pub enum Change<'a> {
     Registry(&'a str, Option<&'a Registry>),
     /// An entry of the audit log; `None`: it is not kept any more.
     Audit(&'a str, Option<&'a AuditEntry>),
+    /// A machine that runs containers.
+    Host(&'a str, Option<&'a Host>),
     /// What is known of the disk, or of an image on it.
     Disk(&'a str, Option<&'a DiskDocument>),
 }

@@ -5,6 +5,7 @@
 
 mod hostnames;
 mod rollouts;
+mod room;
 mod waiting;
 mod wishes;
 
@@ -23,6 +24,7 @@ use crate::{
     AppInstance, Change, Error, InstanceView, Observed, Observer, Status, Wanted,
     deployments::Deployments,
     engine::{Container, Ended},
+    hosts::Placement,
     reconciler::observation::{self, Picture},
     releases::Releases,
     store::{Store, StoreError},
@@ -33,6 +35,7 @@ pub(crate) struct Instances {
     observer: Arc<dyn Observer>,
     releases: Arc<Releases>,
     deployments: Arc<Deployments>,
+    placement: Arc<Placement>,
     default_host: String,
     /// Held while a wish is checked, stored and entered, so that wishes cannot contradict.
     wishes: tokio::sync::Mutex<()>,
@@ -54,6 +57,7 @@ impl Instances {
         observer: Arc<dyn Observer>,
         releases: Arc<Releases>,
         deployments: Arc<Deployments>,
+        placement: Arc<Placement>,
         default_host: String,
     ) -> Self {
         Self {
@@ -61,6 +65,7 @@ impl Instances {
             observer,
             releases,
             deployments,
+            placement,
             default_host,
             wishes: tokio::sync::Mutex::default(),
             launches: tokio::sync::RwLock::default(),
@@ -122,6 +127,7 @@ impl Instances {
         for hostname in &record.hostnames {
             self.check_free(hostname, &record.id)?;
         }
+        self.check_launch(&record)?;
         let record = self.with_first_release(record).await?;
         if let Err(error) = self.store.put(&record).await {
             drop(self.releases.forget(&record.id).await);

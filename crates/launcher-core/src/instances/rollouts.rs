@@ -67,6 +67,9 @@ impl Instances {
         record.generation = record.wish;
         record.given_up = None;
         let runs = order.starts || matches!(current.wanted, Wanted::Running { .. });
+        if runs && matches!(current.wanted, Wanted::Stopped { .. }) {
+            self.check_room(current.replicas)?;
+        }
         if runs {
             let past = view.observed.runs.clone();
             record.wanted = Wanted::Running {

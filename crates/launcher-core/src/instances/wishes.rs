@@ -23,6 +23,7 @@ impl Instances {
             if wish == Wish::Start && is_starting(view) {
                 return Ok(());
             }
+            self.check_wish(wish, record)?;
             record.wanted = wanted(wish, view);
             record.wish += 1;
             match wish {

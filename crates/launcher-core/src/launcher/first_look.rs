@@ -4,14 +4,23 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use crate::reconciler::{Shared, by_instance};
+use crate::{
+    hosts::{Hosts, LOCAL},
+    reconciler::{Shared, by_instance},
+};
 
 /// How long the engine may keep the launcher from starting with a true picture.
 const FIRST_LOOK: Duration = Duration::from_secs(5);
 
 /// Observers should hear the truth from the first moment on, if the engine can tell it soon.
-pub(super) async fn first_look(shared: &Shared) {
-    tokio::join!(look_at_containers(shared), look_at_images(shared));
+pub(super) async fn first_look(shared: &Shared, hosts: &Hosts) {
+    let look_at_host = timeout(FIRST_LOOK, hosts.refresh(LOCAL));
+    // That the engine does not answer is said by the others.
+    let (_, (), ()) = tokio::join!(
+        look_at_host,
+        look_at_containers(shared),
+        look_at_images(shared)
+    );
 }
 
 async fn look_at_images(shared: &Shared) {

@@ -2,6 +2,7 @@
 
 mod first_look;
 mod health;
+mod hosts;
 mod images;
 mod instances;
 mod logs;
@@ -31,6 +32,7 @@ use crate::{
     engine::Engine,
     health::Prober,
     hooks::{AutoDeploys, Hooks},
+    hosts::{Counting, Hosts},
     images::{ImageSettings, Images, Watching},
     instances::Instances,
     logs::Logs,
@@ -94,6 +96,7 @@ pub struct Launcher {
     uploads: Arc<Uploads>,
     terminals: Arc<Terminals>,
     hooks: Hooks,
+    hosts: Arc<Hosts>,
     releases: Arc<Releases>,
     deployer: Arc<Deployer>,
     auto_deploys: Arc<AutoDeploys>,
@@ -142,9 +145,20 @@ impl Launcher {
         let hooks = Hooks::new(Arc::clone(&store), Arc::clone(&observer));
         hooks.load().await?;
         let host = reachable(settings.instance_bind_ip);
+        let hosts = Hosts::load(
+            Arc::clone(&store),
+            Arc::clone(&engine),
+            Arc::clone(&observer),
+            host.clone(),
+        );
+        let hosts = Arc::new(hosts.await?);
         let watching = Arc::new(Watching {
             images: Arc::clone(&images),
             observer: Arc::clone(&observer),
+        });
+        let counting = Arc::new(Counting {
+            hosts: Arc::clone(&hosts),
+            observer: watching,
         });
         let releases = Arc::new(Releases::new(Arc::clone(&store), Arc::clone(&observer)));
         releases.load().await?;
@@ -152,9 +166,10 @@ impl Launcher {
         deployments.load().await?;
         let instances = Arc::new(Instances::new(
             Arc::clone(&store),
-            watching,
+            counting,
             Arc::clone(&releases),
             Arc::clone(&deployments),
+            hosts.placement(),
             host,
         ));
         instances.load().await?;
@@ -199,7 +214,7 @@ impl Launcher {
         let (added, additions) = mpsc::unbounded_channel();
         let stop = CancellationToken::new();
         let reconciler = Reconciler::new(Arc::clone(&shared), additions);
-        first_look(&shared).await;
+        first_look(&shared, &hosts).await;
         let tasks = TaskTracker::new();
         tasks.spawn(reconciler.run(stop.clone()));
         tasks.spawn(sweep(Arc::clone(&uploads), stop.clone()));
@@ -217,6 +232,7 @@ impl Launcher {
             store,
             engine,
             hooks,
+            hosts,
             releases,
             deployer,
             auto_deploys,

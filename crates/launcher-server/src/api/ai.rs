@@ -29,9 +29,7 @@ pub(super) async fn launch(launcher: Arc<Launcher>, arguments: Arguments) -> Res
 pub(super) async fn remove(launcher: Arc<Launcher>, arguments: Arguments) -> Result<String, Error> {
     let id = arguments.instance_id()?;
     let removed = launcher.remove_instance(id).await;
-    removed
-        .map(|()| id.to_owned())
-        .map_err(|e| from_core(&e))
+    removed.map(|()| id.to_owned()).map_err(|e| from_core(&e))
 }
 
 /// `ai/rebuildAll()`

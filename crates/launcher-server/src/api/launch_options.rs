@@ -315,7 +315,8 @@ mod tests {
     #[test]
     fn everything_may_be_in_env_and_hostnames_in_an_array() {
         let read = |json: &str| parse_all_in_env(&ddp_server::ejson::parse(json).unwrap());
-        let options = r#"{"appImage": "app", "hostnames": ["b.test", "A.test", "a.test"], "env": {"X": 1}}"#;
+        let options =
+            r#"{"appImage": "app", "hostnames": ["b.test", "A.test", "a.test"], "env": {"X": 1}}"#;
         let options = read(options).unwrap();
         assert_eq!(options.hostnames.len(), 2);
         assert_eq!(options.env.keys().collect::<Vec<_>>(), ["X"]);

@@ -14,7 +14,7 @@ use super::{
     arguments::{Archive, Arguments},
     disk,
     errors::{failed, from_core},
-    hooks, images, launch_options,
+    hooks, hosts, images, launch_options,
     reached::address,
     registries, releases, terminals, uploads, wire,
 };
@@ -77,6 +77,11 @@ pub(super) fn register(
         .add("ai/getEnvironmentVariables", get_environment_variables)
         .add("ai/addHostname", add_hostname)
         .add("ai/removeHostname", remove_hostname)
+        .add("host/add", hosts::add)
+        .add("addHost", hosts::add)
+        .add("host/set", hosts::set)
+        .add("host/remove", hosts::remove)
+        .add("host/refreshDetails", hosts::refresh)
         .add("setAutoDeploy", hooks::set_auto_deploy)
         .add("deploy", releases::deploy)
         .add("rollback", releases::rollback)

@@ -14,8 +14,9 @@ use super::{
     app_stats::{StatsDocuments, StatsPublications},
     audit, builds,
     builds::{BuildDocuments, BuildPublications},
-    disk, hooks, images, instances, registries, releases,
+    disk, hooks, hosts, images, instances, registries, releases, settings,
 };
+use crate::config::Config;
 
 /// The writing ends of the published collections.
 pub(crate) struct Documents {
@@ -24,6 +25,7 @@ pub(crate) struct Documents {
     deployments: Writer,
     docker_images: Writer,
     hooks: Writer,
+    hosts: Writer,
     disk: Writer,
     builds: BuildDocuments,
     registries: Writer,
@@ -38,31 +40,37 @@ pub(crate) struct Publications {
     deployments: Collection,
     docker_images: Collection,
     hooks: Collection,
+    hosts: Collection,
     disk: Collection,
     builds: BuildPublications,
     registries: Collection,
     audit: Collection,
     stats: StatsPublications,
+    settings: Collection,
 }
 
-/// The two ends of all published collections, which are empty.
-pub(crate) fn collections() -> (Documents, Publications) {
+/// The two ends of all published collections, which are empty but for the settings.
+pub(crate) fn collections(config: &Config) -> (Documents, Publications) {
     let (instances, instances_view) = collection("AppInstances");
     let (releases, releases_view) = collection("Releases");
     let (deployments, deployments_view) = collection("Deployments");
     let (images, images_view) = collection("DockerImages");
     let (hooks, hooks_view) = collection("Hooks");
+    let (hosts, hosts_view) = collection("Hosts");
     let (disk, disk_view) = collection("Disk");
     let (builds, builds_view) = builds::collections();
     let (registries, registries_view) = collection("Registries");
     let (audit, audit_view) = collection("AuditLog");
     let (stats, stats_view) = app_stats::collections();
+    let (settings, settings_view) = collection("Settings");
+    settings.set(settings::ID, settings::fields_of(config));
     let documents = Documents {
         app_instances: instances,
         releases,
         deployments,
         docker_images: images,
         hooks,
+        hosts,
         disk,
         builds,
         registries,
@@ -75,11 +83,13 @@ pub(crate) fn collections() -> (Documents, Publications) {
         deployments: deployments_view,
         docker_images: images_view,
         hooks: hooks_view,
+        hosts: hosts_view,
         disk: disk_view,
         builds: builds_view,
         registries: registries_view,
         audit: audit_view,
         stats: stats_view,
+        settings: settings_view,
     };
     (documents, publications)
 }
@@ -96,17 +106,21 @@ pub(super) fn register(
         deployments,
         docker_images,
         hooks,
+        hosts,
         disk,
         builds,
         registries,
         audit,
         stats,
+        settings,
     } = publications;
     let builder = instances::register(builder, app_instances);
     let builder = releases::register(builder, releases, deployments);
     let builder = publish_all(builder, "dockerImages", docker_images);
     let builder = disk::register(builder, disk, launcher);
     let builder = publish_all(builder, "registries", registries);
+    let builder = publish_all(builder, "settings", settings);
+    let builder = hosts::register(builder, hosts, launcher);
     let builder = publish_all(builder, "hooks", hooks);
     let builder = audit::register(builder, audit);
     let builder = app_logs::register(builder, launcher);
@@ -141,6 +155,7 @@ impl Documents {
             Change::Audit(id, entry) => put(&self.audit, id, entry.map(audit::fields_of)),
             Change::Stats(container, stats) => self.stats.changed(container, stats),
             Change::StatsHour(id, hour) => self.stats.hour_changed(id, hour),
+            Change::Host(id, host) => put(&self.hosts, id, host.map(hosts::fields_of)),
             Change::Disk(id, document) => put(&self.disk, id, document.map(disk::fields_of)),
         }
     }

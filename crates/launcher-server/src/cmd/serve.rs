@@ -80,7 +80,7 @@ impl Server {
         let store = Arc::new(SqliteStore::open(&config.data_dir).await?);
         let engine = Arc::new(DockerEngine::new(config.docker_host.as_deref())?);
         let (proxy, route_writer) = Proxy::new(proxy_config());
-        let (documents, publications) = api::collections();
+        let (documents, publications) = api::collections(config);
         let observer = Arc::new(Observers {
             routes: Routes::new(route_writer),
             documents,
