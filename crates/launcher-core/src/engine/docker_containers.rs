@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use bollard::models::{
     ContainerCreateBody, ContainerInspectResponse, ContainerStateStatusEnum, ContainerSummary,
-    HostConfig, HostConfigLogConfig, PortBinding, RestartPolicy, RestartPolicyNameEnum,
+    HostConfig, HostConfigLogConfig, Mount, MountType, PortBinding, ResourcesUlimits,
+    RestartPolicy, RestartPolicyNameEnum,
 };
 use jiff::Timestamp;
 
@@ -12,10 +13,13 @@ use super::{
     Container, ContainerSpec, ContainerState, LABEL_GENERATION, LABEL_INSTANCE, LABEL_RELEASE,
     LABEL_REPLICA, container_name, docker::time,
 };
+use crate::{Limits, limits::Volume};
 
 /// A container's log on disk: this many bytes in each of so many files.
 const LOG_FILE_SIZE: &str = "10m";
 const LOG_FILES: &str = "3";
+/// What can be written to where nothing else can; it counts as memory.
+const TMP: &str = "rw,nosuid,nodev,noexec,size=64m";
 
 /// Whether the launcher made this container. Images made from an app's container inherit its labels,
 /// and so do containers made from those; but not its name.
@@ -45,6 +49,7 @@ pub(super) fn create_body(spec: &ContainerSpec) -> ContainerCreateBody {
                 .collect(),
         ),
         labels: Some(spec.labels.clone().into_iter().collect()),
+        user: spec.limits.user.clone(),
         exposed_ports: Some(vec![port.clone()]),
         host_config: Some(host_config(spec, port)),
         ..Default::default()
@@ -61,6 +66,7 @@ fn host_config(spec: &ContainerSpec, port: String) -> HostConfig {
         port_bindings: Some(HashMap::from([(port, Some(vec![binding]))])),
         init: Some(true),
         security_opt: Some(vec!["no-new-privileges".into()]),
+        cap_drop: Some(vec!["ALL".into()]),
         restart_policy: Some(RestartPolicy {
             name: Some(RestartPolicyNameEnum::NO),
             maximum_retry_count: None,
@@ -69,6 +75,40 @@ fn host_config(spec: &ContainerSpec, port: String) -> HostConfig {
             typ: Some("json-file".into()),
             config: Some(log_options.map(|(k, v)| (k.into(), v.into())).into()),
         }),
+        ..limited(&spec.limits)
+    }
+}
+
+/// What a container may use, as far as the engine is told in numbers. Swap is counted as memory.
+fn limited(limits: &Limits) -> HostConfig {
+    let signed = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+    let memory = signed(limits.memory_bytes());
+    let open_files = i64::from(limits.open_files());
+    let tmpfs = HashMap::from([("/tmp".to_owned(), TMP.to_owned())]);
+    HostConfig {
+        memory: Some(memory),
+        memory_swap: Some(memory),
+        cpu_shares: Some(limits.cpu_shares().into()),
+        nano_cpus: limits.cpus.map(|cpus| (cpus * 1e9) as i64),
+        pids_limit: Some(limits.pids().into()),
+        ulimits: Some(vec![ResourcesUlimits {
+            name: Some("nofile".into()),
+            soft: Some(open_files),
+            hard: Some(open_files),
+        }]),
+        readonly_rootfs: Some(limits.read_only),
+        tmpfs: limits.read_only.then_some(tmpfs),
+        mounts: Some(limits.volumes.iter().map(mount).collect()),
+        ..Default::default()
+    }
+}
+
+fn mount(volume: &Volume) -> Mount {
+    Mount {
+        typ: Some(MountType::VOLUME),
+        source: Some(volume.name.clone()),
+        target: Some(volume.path.clone()),
+        read_only: Some(volume.read_only),
         ..Default::default()
     }
 }

@@ -13,6 +13,7 @@ use super::{
     arguments::Arguments,
     health,
     launch_options::to_fields,
+    limits,
     publications::{date, publish_all},
 };
 
@@ -68,6 +69,7 @@ pub(super) fn fields_of(view: &InstanceView) -> Fields {
         "exit": exit.map(exit_of),
         "nextTryAt": exit.and_then(|exit| exit.next_try_at).map(date),
         "lastLogLines": exit.map(|exit| texts(&exit.log)),
+        "limits": limits::to_value(&record.limits),
         "healthSettings": health::to_value(&record.health),
         "autoDeploy": record.auto_deploy,
         "deployError": observed.deploy_error.as_deref(),

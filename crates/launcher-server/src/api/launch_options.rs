@@ -13,7 +13,7 @@ use launcher_core::{
 use super::{
     arguments::{MAX_URL, hostname, image_name, web_url},
     errors::bad_request,
-    health, releases, wire,
+    health, limits, releases, wire,
 };
 
 const IMAGE: &str = "string name of the docker image to use";
@@ -55,7 +55,7 @@ fn read(options: &Options<'_>) -> Result<LaunchOptions, Error> {
         host: host(options)?,
         auto_deploy: auto_deploy(options)?,
         replicas: replicas(options)?,
-        limits: Limits::default(),
+        limits: limits(options)?,
         health: health(options)?,
         wait: wait(options)?,
     })
@@ -147,6 +147,11 @@ fn replicas(options: &Options<'_>) -> Result<u32, Error> {
 fn health(options: &Options<'_>) -> Result<HealthSettings, Error> {
     let health = options.get("health").map(health::parse).transpose()?;
     Ok(health.unwrap_or_default())
+}
+
+fn limits(options: &Options<'_>) -> Result<Limits, Error> {
+    let limits = options.get("limits").map(limits::parse).transpose()?;
+    Ok(limits.unwrap_or_default())
 }
 
 fn wait(options: &Options<'_>) -> Result<Wait, Error> {

@@ -14,6 +14,7 @@ mod hosts;
 mod images;
 mod instances;
 mod launch_options;
+mod limits;
 mod methods;
 mod publications;
 mod reached;

@@ -20,6 +20,7 @@ use super::{
     health,
     instances::texts,
     launch_options::{self, to_fields},
+    limits,
     methods::done,
     publications::date,
 };
@@ -29,7 +30,7 @@ const MAX_TIMEOUT: f64 = 3_600_000.0;
 /// Variables that come from options of their own, and stay where they are not named.
 const OWN_OPTIONS: [&str; 3] = ["MONGO_URL", "ROOT_URL", "METEOR_EMAIL"];
 
-/// `deploy(instanceId, {image, env, health})`
+/// `deploy(instanceId, {image, env, limits, health})`
 pub(super) async fn deploy(launcher: Arc<Launcher>, arguments: Arguments) -> Result<String, Error> {
     let id = arguments.instance_id()?;
     let image = match arguments.option(1, "image") {
@@ -45,7 +46,10 @@ pub(super) async fn deploy(launcher: Arc<Launcher>, arguments: Arguments) -> Res
     let options = DeployOptions {
         image,
         env: given.map(|env| with_own(&now, env)),
-        limits: None,
+        limits: arguments
+            .option(1, "limits")
+            .map(limits::parse)
+            .transpose()?,
         health: arguments
             .option(1, "health")
             .map(health::parse)
@@ -236,6 +240,7 @@ pub(super) fn release(release: &Release) -> Fields {
         "digest": content.digest.as_deref(),
         "env": to_fields(&environment::masked(&content.env)),
         "hostnames": Value::Array(hostnames.collect()),
+        "limits": limits::to_value(&content.limits),
         "health": health::to_value(&content.health),
     }
 }
