@@ -50,7 +50,14 @@ impl Kit {
         let releases = Arc::new(Releases::new(Arc::clone(&store), Arc::new(Nobody)));
         let deployments = Arc::new(Deployments::new(Arc::clone(&store), Arc::new(Nobody)));
         let host = "127.0.0.1".into();
-        let instances = Instances::new(store, Arc::new(Nobody), releases, deployments, host);
+        let instances = Instances::new(
+            store,
+            Arc::new(Nobody),
+            releases,
+            deployments,
+            Arc::default(),
+            host,
+        );
         let instances = Arc::new(instances);
         instances.add(sample_instance("i", 1)).await.unwrap();
         let logs = Logs::new(

@@ -79,7 +79,14 @@ impl Kit {
         let releases = Arc::new(Releases::new(store.clone(), known.clone()));
         let deployments = Arc::new(Deployments::new(store.clone(), known.clone()));
         let host = "127.0.0.1".into();
-        let instances = Instances::new(store.clone(), known.clone(), releases, deployments, host);
+        let instances = Instances::new(
+            store.clone(),
+            known.clone(),
+            releases,
+            deployments,
+            Arc::default(),
+            host,
+        );
         let instances = Arc::new(instances);
         let stats = Arc::new(Stats {
             engine: Arc::new(engine.clone()),
