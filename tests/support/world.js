@@ -32,11 +32,12 @@ const worlds = new Set();
 export const required = { mongoUrl: 'mongodb://app:hunter2@db.test:27017/app', rootUrl: 'http://app.test' };
 
 export class World {
-  /** Starts a launcher and waits until it is healthy. `flags` and `env` are added to what it needs; `dataDir` may lie elsewhere. */
-  static async start({ flags = [], env = {}, dataDir, privateSources = true } = {}) {
+  /** Starts a launcher and waits until it is healthy. `flags` and `env` are added to what it needs; `dataDir` may lie elsewhere; `binary` is another. */
+  static async start({ flags = [], env = {}, dataDir, privateSources = true, binary: other = binary } = {}) {
     const folder = await mkdtemp(join(tmpdir(), 'meteor-launcher-world-'));
     const world = new this(folder, flags, env, dataDir);
     world.privateSources = privateSources;
+    world.binary = other;
     worlds.add(world);
     await mkdir(world.temporary);
     world.port = await freePort();
@@ -75,7 +76,7 @@ export class World {
     await this.spawnLauncher();
     await until(
       async () => {
-        if (this.exitCode !== null) throw new Error(`the launcher ended (${this.exitCode}): ${binary}; its log: ${this.#log.path}`);
+        if (this.exitCode !== null) throw new Error(`the launcher ended (${this.exitCode}): ${this.binary}; its log: ${this.#log.path}`);
         return (await this.health().catch(() => null))?.status === 200;
       },
       async () => `GET /health to answer 200 (log: ${this.#log.path}; answered: ${JSON.stringify(await this.health().catch(String))})`,
@@ -94,7 +95,7 @@ export class World {
       this.#log = createWriteStream(join(logs, `${test}-${this.port}.log`));
       await once(this.#log, 'open');
     }
-    this.launcher = spawn(binary, this.arguments(), {
+    this.launcher = spawn(this.binary, this.arguments(), {
       env: { PATH: process.env.PATH, HOME: process.env.HOME, RUST_LOG: 'info', TMPDIR: this.temporary, ...this.env },
       stdio: ['ignore', this.#log, this.#log],
     });

@@ -19,6 +19,7 @@ pub mod disk;
 pub mod engine;
 pub mod environment;
 pub mod error;
+mod failpoints;
 pub mod health;
 pub mod hooks;
 pub mod hostname;
@@ -56,6 +57,8 @@ pub use deployments::{Deployment, DeploymentStatus, DeploymentStep};
 pub use disk::{Collection, DiskDocument, DiskSettings};
 pub use environment::Environment;
 pub use error::Error;
+#[cfg(feature = "failpoints")]
+pub use failpoints::Failpoint;
 pub use hooks::{Hook, HookView};
 pub use hostname::Hostname;
 pub use hosts::{Host, HostChange, HostSettings};

@@ -9,6 +9,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::{Deployment, DeploymentStatus};
 use crate::{
     Error,
+    failpoints::Failpoint,
     instances::{Goal, LAUNCH, Order},
     logs,
     reconciler::Shared,
@@ -108,6 +109,7 @@ impl Deployer {
         };
         let text = format!("{error}; the app instance goes on as it was");
         self.note_failure(deployment, id, &error).await;
+        Failpoint::FailureNoted.reach();
         self.take_back(deployment, id).await;
         instances.observe(id, |observed| observed.deploy_error = Some(text.clone()));
         let failed = DeploymentStatus::Failed;
@@ -115,6 +117,7 @@ impl Deployer {
             .deployments
             .step(deployment, failed, text.clone())
             .await;
+        Failpoint::FailureTold.reach();
         Err(Error::NotCarriedOut(text))
     }
 

@@ -68,6 +68,20 @@ impl Deployments {
         own.map(|d| d.id.clone()).collect()
     }
 
+    /// All that are not over.
+    pub(crate) fn all_under_way(&self) -> Vec<Deployment> {
+        let table = self.table.lock();
+        let all = table.values().filter(|d| !d.status.is_final());
+        all.cloned().collect()
+    }
+
+    /// Whether the deployment of a release has failed.
+    pub(crate) fn has_failed(&self, release: &str) -> bool {
+        let table = self.table.lock();
+        let mut own = table.values().filter(|d| d.release == release);
+        own.any(|d| d.status == DeploymentStatus::Failed)
+    }
+
     /// Notes a step. What is told already is not told again.
     pub(crate) async fn step(&self, id: &str, status: DeploymentStatus, text: impl Into<String>) {
         let text = text.into();

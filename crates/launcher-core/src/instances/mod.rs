@@ -6,6 +6,7 @@
 mod hostnames;
 mod rollouts;
 mod room;
+mod settling;
 mod waiting;
 mod wishes;
 
@@ -74,7 +75,7 @@ impl Instances {
         }
     }
 
-    /// Fills the table from the store.
+    /// Fills the table from the store, after the tables of releases and deployments.
     pub(crate) async fn load(&self) -> Result<(), Error> {
         for mut record in self.store.all::<AppInstance>().await? {
             // Earlier launchers knew no releases.
@@ -84,7 +85,7 @@ impl Instances {
             }
             self.enter(record);
         }
-        Ok(())
+        self.settle().await
     }
 
     pub(crate) fn ids(&self) -> Vec<String> {

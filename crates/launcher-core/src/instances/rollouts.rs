@@ -8,6 +8,7 @@ use crate::{
     app_instance::Rollout,
     deployments::{Deployment, DeploymentStatus, DeploymentStep},
     engine::EngineImage,
+    failpoints::Failpoint,
     ids::random_id,
     releases::{Content, Reason, Release, ReleaseStatus},
 };
@@ -112,7 +113,9 @@ impl Instances {
         }
         let (release_id, begun) = (release.id.clone(), deployment.id.clone());
         self.releases.put(release).await?;
+        Failpoint::ReleaseRecorded.reach();
         self.deployments.add(deployment).await?;
+        Failpoint::DeploymentRecorded.reach();
         let goal = runs.then(|| Goal::Wish(record.wish, record.wanted.clone()));
         if let Err(error) = self.enter_change(id, record).await {
             let failed = |release: &mut Release| release.status = ReleaseStatus::Failed;
@@ -123,6 +126,7 @@ impl Instances {
                 .await;
             return Err(error);
         }
+        Failpoint::WishRecorded.reach();
         if let Some(overtaken) = current.rollout.as_ref().filter(|_| !has_switched) {
             self.overtake(id, overtaken, current.release.as_deref())
                 .await;
@@ -159,6 +163,7 @@ impl Instances {
         let Some((rollout, Some(release))) = finished else {
             return Ok(false);
         };
+        Failpoint::FinishRecorded.reach();
         self.follow_on(id, &release, rollout.from_release.as_deref(), before)
             .await;
         Ok(true)
@@ -178,8 +183,10 @@ impl Instances {
         });
         change.await?;
         if let Some(release) = failed {
+            Failpoint::TakenBack.reach();
             let failed = |release: &mut Release| release.status = ReleaseStatus::Failed;
             self.releases.change(id, &release, failed).await?;
+            Failpoint::NewReleaseFailed.reach();
         }
         self.wake(id);
         Ok(())
@@ -277,8 +284,10 @@ impl Instances {
             release.content.hostnames = hostnames;
         };
         let mut noted = self.releases.change(id, release, current).await;
+        Failpoint::NewReleaseCurrent.reach();
         if let (Ok(()), Some(from)) = (&noted, from) {
             noted = self.releases.change(id, from, superseded).await;
+            Failpoint::OldReleaseSuperseded.reach();
         }
         if let Err(error) = noted {
             tracing::warn!(instance = %id, %error, "a release's status was not written down");
@@ -291,6 +300,7 @@ impl Instances {
         self.deployments
             .step(&rollout.deployment, superseded, text)
             .await;
+        Failpoint::OvertakenTold.reach();
         let overtaken = |release: &mut Release| release.status = ReleaseStatus::Superseded;
         if let Some(release) = release {
             drop(self.releases.change(id, release, overtaken).await);

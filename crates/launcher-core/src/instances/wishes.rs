@@ -1,7 +1,7 @@
 //! What callers wish of an instance, and recording it.
 
 use super::{Goal, Instances};
-use crate::{Error, InstanceView, Wanted, deployments::DeploymentStatus};
+use crate::{Error, InstanceView, Wanted, deployments::DeploymentStatus, failpoints::Failpoint};
 
 /// Something that a caller wishes of an instance.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -44,6 +44,7 @@ impl Instances {
         });
         let record = entered.await?;
         if let Some(rollout) = abandoned {
+            Failpoint::Abandoned.reach();
             let text = "the app instance was stopped";
             let superseded = DeploymentStatus::Superseded;
             self.deployments

@@ -41,18 +41,24 @@ impl Releases {
         self.table.lock().get(instance).cloned().unwrap_or_default()
     }
 
+    /// Ids of the instances that have releases.
+    pub(crate) fn instances(&self) -> Vec<String> {
+        self.table.lock().keys().cloned().collect()
+    }
+
     pub(crate) fn get(&self, instance: &str, id: &str) -> Option<Arc<Release>> {
         let table = self.table.lock();
         let found = table.get(instance)?.iter().find(|release| release.id == id);
         found.cloned()
     }
 
+    /// The newest of this number: one that could not be recorded whole may have had it before.
     pub(crate) fn numbered(&self, instance: &str, number: u64) -> Option<Arc<Release>> {
         let table = self.table.lock();
         let found = table
             .get(instance)?
             .iter()
-            .find(|release| release.number == number);
+            .rfind(|release| release.number == number);
         found.cloned()
     }
 

@@ -20,6 +20,9 @@ pub(crate) struct Cli {
 enum Command {
     /// Runs the launcher: its DDP server, its reconciler and its proxy.
     Serve(Box<ServeArgs>),
+    /// Says where tests can have the launcher killed.
+    #[cfg(feature = "failpoints")]
+    Failpoints,
 }
 
 impl Cli {
@@ -45,6 +48,11 @@ impl Cli {
 pub(crate) fn run(cli: Cli) -> ExitCode {
     let outcome = match cli.command {
         Command::Serve(args) => args.check().map_err(Into::into).and_then(serve::run),
+        #[cfg(feature = "failpoints")]
+        Command::Failpoints => {
+            print_failpoints();
+            Ok(())
+        }
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -52,5 +60,13 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
             eprintln!("meteor-launcher: {error}");
             ExitCode::FAILURE
         }
+    }
+}
+
+#[cfg(feature = "failpoints")]
+#[expect(clippy::print_stdout, reason = "it is what the command is for")]
+fn print_failpoints() {
+    for failpoint in launcher_core::Failpoint::ALL {
+        println!("{failpoint:?}");
     }
 }

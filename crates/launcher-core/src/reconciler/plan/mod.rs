@@ -202,6 +202,11 @@ fn running(s: &Situation<'_>) -> Next {
     if let Some(next) = rollout::switch(s) {
         return soonest([slots, next].into_iter());
     }
+    // Not before it is recorded that the new release serves: the next launcher would take what is
+    // just ending for what does.
+    if s.replaces.is_some() {
+        return slots;
+    }
     let rest = s.containers.iter().filter(|seen| s.is_to_retire(seen));
     let rest = soonest(rest.map(|seen| retire(s, seen)));
     match soonest([slots, rest].into_iter()) {

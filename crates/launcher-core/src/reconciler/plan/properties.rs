@@ -70,7 +70,7 @@ impl World {
         memory.notice(&self.situation());
         self.memory = memory;
         match plan(&self.situation()) {
-            Next::Forget | Next::Wait(None) => return self.answers(),
+            Next::Forget | Next::Wait(None) => return !self.is_recorded() && self.answers(),
             Next::Wait(Some(time)) => {
                 let wait = time.duration_since(self.now);
                 let most = LONGEST_BACKOFF
@@ -94,12 +94,19 @@ impl World {
         false
     }
 
+    /// Whoever deploys writes down that it is done, and wakes whoever waits for that.
+    fn is_recorded(&mut self) -> bool {
+        let is_done = is_carried_out(&self.situation());
+        is_done && self.replaces.take().is_some()
+    }
+
     /// Whoever waits is woken when an app comes to answer; true when all do already.
     fn answers(&mut self) -> bool {
         let silent = |seen: &&mut Seen| seen.is_running() && seen.health != Health::Healthy;
         match self.containers.iter_mut().find(silent) {
             Some(seen) => {
                 seen.health = Health::Healthy;
+                seen.inherited = false;
                 false
             }
             None => true,
@@ -152,6 +159,7 @@ impl World {
         seen.container.state = ContainerState::Exited;
         seen.container.finished_at = Some(now);
         seen.health = Health::None;
+        seen.inherited = false;
     }
 
     /// What visitors are sent to, and is to run, ends only for a restart or because it does not answer,
@@ -196,7 +204,15 @@ impl World {
         let id = |index: usize| self.containers[index % number].id().to_owned();
         match mishap {
             Mishap::NoImage => self.has_image = false,
-            Mishap::Amnesia => self.memory = Memory::default(),
+            Mishap::Amnesia => {
+                self.memory = Memory::default();
+                for seen in &mut self.containers {
+                    (seen.inherited, seen.health) = match seen.is_running() {
+                        true => (true, Health::Starting),
+                        false => (false, Health::None),
+                    };
+                }
+            }
             _ if number == 0 => {}
             Mishap::Crash(index) => {
                 let id = id(*index);
@@ -222,6 +238,7 @@ impl World {
                 let seen = self.find(&id);
                 if seen.is_running() {
                     (seen.health, seen.since) = (*health, since);
+                    seen.inherited = false;
                 }
             }
         }
@@ -409,10 +426,7 @@ proptest! {
                     None => drop(world.go_on()),
                 }
             }
-            // Whoever deploys has written down that it is done.
-            if is_carried_out(&world.situation()) {
-                world.replaces = None;
-            }
+            world.is_recorded();
             let runs = matches!(wish, Wanted::Running { .. });
             if is_release {
                 world.replaces = runs.then_some(world.replaces.unwrap_or(world.release));

@@ -31,7 +31,20 @@ impl Problem {
 pub(super) fn is_pending(s: &Situation<'_>) -> bool {
     matches!(s.wanted, Wanted::Running { .. })
         && s.memory.switched != Some(s.release)
+        && !has_taken_over(s)
         && s.containers.iter().any(|seen| s.is_old_and_serves(seen))
+}
+
+/// Whether the release serves since an earlier launcher's days: nothing is recorded of the one before,
+/// and its containers run as they did then. Of the older ones nobody knows which are ending.
+fn has_taken_over(s: &Situation<'_>) -> bool {
+    let goes_on = |seen: &Seen| seen.inherited || seen.health == Health::Healthy;
+    let runs = |replica| {
+        s.slot(replica)
+            .is_some_and(|seen| seen.is_running() && goes_on(seen))
+    };
+    let is_inherited = s.containers.iter().any(|seen| seen.inherited);
+    s.replaces.is_none() && is_inherited && (0..s.replicas).all(runs)
 }
 
 /// Why the new release is to be given up, if it is.

@@ -343,6 +343,8 @@ fn old_containers_serve_until_the_new_ones_are_ready() {
     case.memory.switched = Some(2);
     assert_eq!(case.routed(&both), ["new"]);
     assert!(case.is_carried_out(&both), "visitors have the new one");
+    assert_eq!(case.plan(&both), Next::Wait(None), "for the record of it");
+    case.replaces = None;
     assert_eq!(case.plan(&both), step(Step::Drain("old".into())));
     case.memory.draining.insert("old".into(), case.now);
     case.now += SHORTEST_DRAIN;
@@ -356,6 +358,39 @@ fn old_containers_serve_until_the_new_ones_are_ready() {
         runs("new", 2, 6),
     ];
     assert_eq!(case.plan(&two), step(Step::Remove("older".into())));
+}
+
+#[test]
+fn a_new_launcher_knows_which_release_had_taken_the_place_of_the_other() {
+    let inherited = |seen: Seen| Seen {
+        inherited: true,
+        ..with_health(seen, Health::Starting)
+    };
+    let both = [inherited(runs("old", 0, 5)), inherited(runs("new", 2, 6))];
+    let mut case = Case::new(wanted(&[], false));
+    (case.release, case.replaces) = (2, Some(0));
+    assert_eq!(case.routed(&both), ["old"], "it had not been recorded");
+    case.replaces = None;
+    assert_eq!(case.routed(&both), ["new"]);
+    assert_eq!(case.plan(&both), step(Step::Drain("old".into())));
+    let [old, new] = both;
+    let ended = [old.clone(), exited("new", 2, 6)];
+    assert_eq!(
+        case.routed(&ended),
+        ["old"],
+        "as long as nothing better runs"
+    );
+    let silent = [
+        old,
+        with_health(
+            Seen {
+                inherited: false,
+                ..new
+            },
+            Health::Unhealthy,
+        ),
+    ];
+    assert_eq!(case.routed(&silent), ["old"]);
 }
 
 #[test]

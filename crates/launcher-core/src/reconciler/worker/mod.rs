@@ -26,6 +26,7 @@ use crate::{
     app_instance::{Failure, ReplicaProblem},
     deployments::{DeploymentStatus, Deployments},
     engine::{Engine, EngineError},
+    failpoints::Failpoint,
     health::Prober,
     images::Images,
     instances::Instances,
@@ -250,9 +251,11 @@ impl Worker {
             let deployments = &self.shared.deployments;
             for deployment in deployments.under_way(&self.id) {
                 let text = "the old containers have ended";
+                Failpoint::OldOnesEnded.reach();
                 deployments
                     .step(&deployment, DeploymentStatus::Succeeded, text)
                     .await;
+                Failpoint::EndTold.reach();
             }
         }
     }
@@ -273,6 +276,7 @@ impl Worker {
             ),
             _ => format!("the new container did not become ready: {answer}"),
         };
+        Failpoint::FailureFound.reach();
         self.memory.told = Some(view.record.generation);
         let problem = ReplicaProblem {
             container: container.to_owned(),

@@ -9,6 +9,7 @@ use crate::{
     Error, ImageName, InstanceView, Status,
     deployments::DeploymentStatus,
     engine::{EngineError, EngineImage},
+    failpoints::Failpoint,
     reconciler::plan::{Seen, Step},
 };
 
@@ -28,6 +29,7 @@ impl Worker {
             Step::Kill(container) => engine.signal(container, "SIGKILL").await?,
             Step::Remove(container) => engine.remove(container).await?,
             Step::Switch => {
+                Failpoint::AllReady.reach();
                 self.memory.switched = Some(view.record.generation);
                 // From here on every new request goes to the new containers.
                 self.tell(view, sight);
@@ -60,6 +62,7 @@ impl Worker {
     /// Remembers a step that succeeded, and tells of it.
     pub(super) async fn taken(&mut self, view: &InstanceView, sight: &Sight, step: &Step) {
         let image = &view.record.image;
+        reached(step);
         match step {
             Step::Start(started) => {
                 let policy = self.policy(view);
@@ -72,6 +75,7 @@ impl Worker {
             Step::Switch => {
                 let text = "requests go to the new containers";
                 self.tell_step(view, DeploymentStatus::Draining, text).await;
+                Failpoint::SwitchTold.reach();
             }
             Step::Create(replica) => {
                 let text = format!("container {replica} was made from {image}");
@@ -95,6 +99,7 @@ impl Worker {
         tracing::info!(instance = %self.id, image = %view.record.image, replica, port, "started");
         let text = format!("container {replica} was started; waiting until it is ready");
         self.tell_step(view, DeploymentStatus::Waiting, &text).await;
+        Failpoint::StartTold.reach();
     }
 
     /// Whether the engine has the image that the release is made of.
@@ -128,13 +133,16 @@ impl Worker {
             Some(found) => found,
             None => (view.record.image.with_tag(), EngineImage::default()),
         };
-        let spec = spec::spec(&self.shared, view, replica, image, &found);
-        self.shared.engine.create(&spec).await?;
+        // Before there is a container: the release's others are to be made from the same image, whatever
+        // happens in between.
         if !found.id.is_empty() {
             let (id, release) = (&view.record.id, view.record.generation);
             self.shared.images.ledger().ran_image(id, &found.id).await;
             self.shared.instances.made_from(id, release, &found).await?;
+            Failpoint::ImageRecorded.reach();
         }
+        let spec = spec::spec(&self.shared, view, replica, image, &found);
+        self.shared.engine.create(&spec).await?;
         Ok(())
     }
 
@@ -194,6 +202,19 @@ impl Worker {
                 observed.status = status;
             }
         });
+    }
+}
+
+fn reached(step: &Step) {
+    match step {
+        Step::Pull => Failpoint::ImagePulled.reach(),
+        Step::Create(_) => Failpoint::ContainerCreated.reach(),
+        Step::Start(_) => Failpoint::ContainerStarted.reach(),
+        Step::Switch => Failpoint::Switched.reach(),
+        Step::Drain(_) => Failpoint::Draining.reach(),
+        Step::AskToEnd(_) => Failpoint::AskedToEnd.reach(),
+        Step::Kill(_) => Failpoint::Killed.reach(),
+        Step::Remove(_) => Failpoint::ContainerRemoved.reach(),
     }
 }
 
