@@ -19,6 +19,10 @@ pub mod disk;
 pub mod engine;
 pub mod environment;
 pub mod error;
+#[cfg_attr(
+    not(feature = "failpoints"),
+    expect(unreachable_pub, reason = "only tests reach it from outside")
+)]
 mod failpoints;
 pub mod health;
 pub mod hooks;
