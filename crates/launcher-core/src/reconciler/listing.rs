@@ -47,6 +47,7 @@ async fn list(shared: &Shared, strangers: &mut HashSet<String>) {
         Ok(containers) => containers,
         Err(error) => {
             tracing::debug!(%error, "the containers cannot be listed");
+            wake_unaware(shared);
             return;
         }
     };
@@ -59,6 +60,14 @@ async fn list(shared: &Shared, strangers: &mut HashSet<String>) {
     }
     for container in by_instance.into_values().flatten() {
         meet_stranger(shared, &container, strangers).await;
+    }
+}
+
+/// Lets every worker find out, and tell, that the engine cannot be asked.
+fn wake_unaware(shared: &Shared) {
+    let views = shared.instances.views();
+    for view in views.iter().filter(|view| view.observed.failure.is_none()) {
+        shared.instances.wake(&view.record.id);
     }
 }
 

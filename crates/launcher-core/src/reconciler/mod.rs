@@ -93,7 +93,10 @@ impl Reconciler {
                 Happening::Stop => return,
                 Happening::Added(id) => self.start_worker(id),
                 Happening::Engine(event) => self.engine_event(event),
-                Happening::EventsLost => events = self.resubscribe(),
+                Happening::EventsLost => {
+                    events = self.resubscribe();
+                    self.containers_due.notify_one();
+                }
                 Happening::EventsBack(stream) => {
                     events = stream.map(Happening::Engine).boxed();
                     self.containers_due.notify_one();
