@@ -42,6 +42,11 @@ pub(crate) struct ServeArgs {
     )]
     data_dir: PathBuf,
 
+    /// The id that this launcher has, where its data directory is new: that of one whose data directory
+    /// was lost, and whose containers it adopts. docker ps tells it by their label launcher.owner.
+    #[arg(long, env = "LAUNCHER_ID", value_name = "ID", value_parser = launcher_id)]
+    launcher_id: Option<String>,
+
     /// The Docker engine: unix:///path, tcp://host:port or http://host:port. Docker's own socket
     /// without it.
     #[arg(long, env = "DOCKER_HOST", value_name = "URL", hide_env_values = true)]
@@ -215,6 +220,7 @@ pub(crate) struct Config {
     pub(crate) control: SocketAddr,
     pub(crate) proxy: SocketAddr,
     pub(crate) data_dir: PathBuf,
+    pub(crate) launcher_id: Option<String>,
     pub(crate) docker_host: Option<String>,
     pub(crate) instance_bind_ip: IpAddr,
     pub(crate) node_image: NodeImage,
@@ -258,6 +264,7 @@ impl ServeArgs {
             control: SocketAddr::new(self.bind_ip, self.port),
             proxy: self.proxy_listen,
             data_dir: self.data_dir,
+            launcher_id: self.launcher_id,
             docker_host: self.docker_host.filter(|host| !host.is_empty()),
             instance_bind_ip: self.instance_bind_ip,
             node_image,
@@ -281,6 +288,15 @@ impl ServeArgs {
             http_forwarded_count: self.http_forwarded_count,
             log: self.log,
         })
+    }
+}
+
+/// An id as launchers give them to themselves.
+fn launcher_id(text: &str) -> Result<String, String> {
+    let is_id = text.len() == 17 && text.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    match is_id {
+        true => Ok(text.to_owned()),
+        false => Err("it has 17 letters and digits".into()),
     }
 }
 

@@ -102,6 +102,8 @@ struct Made {
     image: String,
     owner: String,
     name: String,
+    labels: BTreeMap<String, String>,
+    env: Vec<String>,
 }
 
 impl Made {
@@ -188,6 +190,13 @@ impl FakeEngine {
     pub(crate) fn go_on(&self) {
         if let Some(stalled) = self.state.lock().stalled.take() {
             stalled.cancel();
+        }
+    }
+
+    /// Takes a label from every container.
+    pub(crate) fn forget_label(&self, label: &str) {
+        for made in self.state.lock().containers.values_mut() {
+            made.labels.remove(label);
         }
     }
 
@@ -384,9 +393,12 @@ impl Engine for FakeEngine {
     }
 
     async fn inspect(&self, container: &str) -> Result<serde_json::Value, EngineError> {
-        match self.state.lock().containers.contains_key(container) {
-            true => Ok(serde_json::json!({ "Id": container })),
-            false => Err(EngineError::NotFound(format!(
+        match self.state.lock().containers.get(container) {
+            Some(made) => Ok(serde_json::json!({
+                "Id": container,
+                "Config": { "Env": made.env, "Labels": made.labels },
+            })),
+            None => Err(EngineError::NotFound(format!(
                 "No such container: {container}"
             ))),
         }
@@ -414,6 +426,12 @@ impl Engine for FakeEngine {
             image,
             owner: spec.labels.get(LABEL_OWNER).cloned().unwrap_or_default(),
             name: spec.name.clone(),
+            labels: spec.labels.clone(),
+            env: spec
+                .env
+                .iter()
+                .map(|(name, value)| format!("{name}={value}"))
+                .collect(),
         };
         self.tell(&made);
         let id = made.container.id.clone();

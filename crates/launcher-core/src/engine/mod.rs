@@ -71,6 +71,9 @@ pub const LABEL_GENERATION: &str = "launcher.generation";
 /// Label with the number of the replica that a container is.
 pub const LABEL_REPLICA: &str = "launcher.replica";
 
+/// Label with what the instance's record said when a container was made, but for values of variables.
+pub const LABEL_RECORD: &str = "launcher.record";
+
 /// The name of the container of a replica of an instance's release.
 #[must_use]
 pub fn container_name(instance: &str, release: u64, replica: u32) -> String {

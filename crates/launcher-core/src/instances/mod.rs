@@ -144,6 +144,24 @@ impl Instances {
         Ok(())
     }
 
+    /// Records an instance whose containers are there, but whose record was lost; false if it is there
+    /// after all, or was removed. Hostnames that others have by now stay with them.
+    pub(crate) async fn adopt(&self, mut record: AppInstance) -> Result<bool, Error> {
+        let _launch = self.launches.read().await;
+        let _order = self.wishes.lock().await;
+        if self.view(&record.id).is_ok() || self.was_removed(&record.id).await? {
+            return Ok(false);
+        }
+        let id = record.id.clone();
+        record
+            .hostnames
+            .retain(|hostname| self.check_free(hostname, &id).is_ok());
+        let record = self.with_first_release(record).await?;
+        self.store.put(&record).await?;
+        self.enter(record);
+        Ok(true)
+    }
+
     /// Until this is dropped no instance is recorded that wants an image.
     pub(crate) async fn no_launch(&self) -> tokio::sync::RwLockWriteGuard<'_, ()> {
         self.launches.write().await

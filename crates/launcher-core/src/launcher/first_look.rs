@@ -1,12 +1,12 @@
 //! What a launcher finds when it starts.
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 use tokio::time::timeout;
 
 use crate::{
     hosts::{Hosts, LOCAL},
-    reconciler::{Shared, by_instance},
+    reconciler::{Shared, by_instance, meet},
 };
 
 /// How long the engine may keep the launcher from starting with a true picture.
@@ -40,6 +40,9 @@ async fn look_at_containers(shared: &Shared) {
                 let id = &view.record.id;
                 let containers = by_instance.remove(id).unwrap_or_default();
                 shared.instances.see_first(id, containers);
+            }
+            for (instance, containers) in by_instance {
+                meet(shared, &instance, containers, &mut HashSet::new()).await;
             }
         }
         Ok(Err(error)) => tracing::warn!(%error, "the Docker engine cannot be asked yet"),

@@ -8,7 +8,7 @@ use tokio::time::timeout;
 use super::Launcher;
 use crate::{
     AppInstance, Environment, Error, Hostname, ImageName, Wanted,
-    engine::EngineError,
+    engine::{EngineError, LABEL_RECORD},
     environment,
     health::HealthSettings,
     ids::random_id,
@@ -284,6 +284,11 @@ fn removed_meanwhile() -> Error {
 }
 
 fn mask_environment(info: &mut serde_json::Value) {
+    // Paths of probes may have secrets in their queries.
+    let labels = info.pointer_mut("/Config/Labels");
+    if let Some(labels) = labels.and_then(|labels| labels.as_object_mut()) {
+        labels.remove(LABEL_RECORD);
+    }
     let Some(env) = info
         .pointer_mut("/Config/Env")
         .and_then(|env| env.as_array_mut())

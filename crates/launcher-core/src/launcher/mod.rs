@@ -197,6 +197,7 @@ impl Launcher {
             launcher_id: id.clone(),
         };
         let disk = Disk::new(disk_parts, settings.disk);
+        let (added, additions) = mpsc::unbounded_channel();
         let shared = Arc::new(Shared {
             engine: Arc::clone(&engine),
             instances: Arc::clone(&instances),
@@ -209,9 +210,9 @@ impl Launcher {
             bind_ip: settings.instance_bind_ip,
             patience: settings.patience,
             began: Timestamp::now(),
+            added: added.clone(),
         });
         let logs = Logs::new(Arc::clone(&engine), Arc::clone(&instances), id.clone());
-        let (added, additions) = mpsc::unbounded_channel();
         let stop = CancellationToken::new();
         let reconciler = Reconciler::new(Arc::clone(&shared), additions);
         first_look(&shared, &hosts).await;

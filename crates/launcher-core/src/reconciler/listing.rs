@@ -12,7 +12,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::{Shared, observation};
+use super::{Shared, adoption, observation};
 use crate::engine::Container;
 
 /// Longest time between two listings.
@@ -58,8 +58,8 @@ async fn list(shared: &Shared, strangers: &mut HashSet<String>) {
             shared.instances.wake(&view.record.id);
         }
     }
-    for container in by_instance.into_values().flatten() {
-        meet_stranger(shared, &container, strangers).await;
+    for (instance, containers) in by_instance {
+        adoption::meet(shared, &instance, containers, strangers).await;
     }
 }
 
@@ -81,22 +81,4 @@ pub(crate) fn by_instance(containers: Vec<Container>) -> HashMap<String, Vec<Con
             .push(container);
     }
     groups
-}
-
-/// A container of ours without a record: a leftover if its instance was removed; else its record was
-/// lost, and it is left alone.
-async fn meet_stranger(shared: &Shared, container: &Container, known: &mut HashSet<String>) {
-    match shared.instances.was_removed(&container.instance).await {
-        Ok(true) => match shared.engine.remove(&container.id).await {
-            Ok(()) => tracing::info!(container = %container.id, "removed a leftover"),
-            Err(error) => tracing::warn!(%error, "a leftover container stays"),
-        },
-        Ok(false) if shared.instances.view(&container.instance).is_ok() => {}
-        Ok(false) if known.insert(container.id.clone()) => {
-            tracing::warn!(container = %container.id, instance = %container.instance,
-                "a container of this launcher has no record; it is left alone");
-        }
-        Ok(false) => {}
-        Err(error) => tracing::warn!(%error, "the store cannot be read"),
-    }
 }

@@ -2,6 +2,7 @@
 //!
 //! The engine's event stream makes reactions quick; a listing from time to time makes them certain.
 
+mod adoption;
 mod listing;
 pub(crate) mod observation;
 pub mod plan;
@@ -17,6 +18,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use adoption::meet;
 pub(crate) use listing::by_instance;
 pub use worker::Patience;
 pub(crate) use worker::Shared;

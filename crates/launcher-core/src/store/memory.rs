@@ -29,6 +29,16 @@ impl Tables {
     }
 }
 
+impl MemoryStore {
+    /// An empty one of the launcher with this id.
+    pub(crate) fn of(id: &str) -> Self {
+        Self {
+            id: id.to_owned(),
+            tables: Mutex::default(),
+        }
+    }
+}
+
 impl Default for MemoryStore {
     fn default() -> Self {
         Self {

@@ -118,6 +118,9 @@ pub enum StoreError {
     /// Another launcher uses the data directory.
     #[error("another launcher uses the data directory {0}")]
     InUse(String),
+    /// The store has been used under another id.
+    #[error("the data directory belongs to the launcher {0}")]
+    OtherLauncher(String),
     /// The file was written by a newer version of the launcher.
     #[error(
         "the store has schema version {found}, this launcher knows up to {known}: install a newer version"

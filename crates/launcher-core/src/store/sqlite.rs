@@ -63,6 +63,26 @@ pub struct SqliteStore {
 }
 
 impl SqliteStore {
+    /// Makes a store that knows of no instance yet that of the launcher with this id, so that containers
+    /// are found again whose store was lost.
+    ///
+    /// # Errors
+    /// [`StoreError::OtherLauncher`] when it has been used by another one.
+    pub async fn belong_to(&self, launcher: &str) -> Result<(), StoreError> {
+        let wanted = launcher.to_owned();
+        let found: String = self
+            .run(move |db| {
+                let unused = "NOT EXISTS (SELECT 1 FROM instances) AND NOT EXISTS (SELECT 1 FROM removed_instances)";
+                db.execute(&format!("UPDATE launcher SET id = ?1 WHERE {unused}"), [wanted])?;
+                Ok(db.query_row("SELECT id FROM launcher", [], |row| row.get(0))?)
+            })
+            .await?;
+        match found == launcher {
+            true => Ok(()),
+            false => Err(StoreError::OtherLauncher(found)),
+        }
+    }
+
     /// Opens or makes `launcher.db` in a directory that exists, and locks the directory against a
     /// second launcher for as long as the store lives.
     ///
@@ -327,6 +347,32 @@ mod tests {
         assert_eq!(store.launcher_id().await.unwrap(), id);
         let records: &dyn Store = &store;
         assert_eq!(records.all::<AppInstance>().await.unwrap(), [instance]);
+    }
+
+    #[tokio::test]
+    async fn only_a_store_without_instances_becomes_that_of_another_launcher() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(directory.path()).await.unwrap();
+        for id in ["one", "other"] {
+            store.belong_to(id).await.unwrap();
+            assert_eq!(store.launcher_id().await.unwrap(), id);
+        }
+        let records: &dyn Store = &store;
+        records.put(&sample_instance("one", 1)).await.unwrap();
+        store.belong_to("other").await.unwrap();
+        let refused = store.belong_to("third").await.unwrap_err();
+        assert_eq!(
+            refused.to_string(),
+            "the data directory belongs to the launcher other"
+        );
+        store
+            .remove_instance("one", Timestamp::now())
+            .await
+            .unwrap();
+        assert!(
+            store.belong_to("third").await.is_err(),
+            "it has removed some"
+        );
     }
 
     #[tokio::test]

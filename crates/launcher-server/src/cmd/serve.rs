@@ -78,6 +78,9 @@ impl Server {
         let control = bind(config.control).await?;
         let visitors = bind(config.proxy).await?;
         let store = Arc::new(SqliteStore::open(&config.data_dir).await?);
+        if let Some(id) = &config.launcher_id {
+            store.belong_to(id).await?;
+        }
         let engine = Arc::new(DockerEngine::new(config.docker_host.as_deref())?);
         let (proxy, route_writer) = Proxy::new(proxy_config());
         let (documents, publications) = api::collections(config);

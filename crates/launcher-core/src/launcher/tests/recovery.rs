@@ -94,23 +94,106 @@ async fn a_leftover_of_a_removed_instance_is_removed() {
 }
 
 #[tokio::test]
-async fn a_container_whose_record_was_lost_is_left_alone() {
+async fn containers_of_another_launcher_are_left_alone() {
     let world = World::new().await;
     world.launcher.launch(options("app", &[])).await.unwrap();
-    let lost = world.engine.all();
+    let others = world.engine.all();
     world.launcher.shutdown().await;
     let engine = world.engine;
     let world = World::with(engine, Arc::default()).await;
     world.launcher.launch(options("app", &[])).await.unwrap();
+    assert!(others.iter().all(|c| world.engine.all().contains(c)));
+    assert_eq!(world.records().await.unwrap().len(), 1);
+}
+
+impl World {
+    /// The same engine under a launcher of the same id that knows nothing.
+    async fn forgetful(self) -> Self {
+        let id = self.store.launcher_id().await.unwrap();
+        self.launcher.shutdown().await;
+        Self::with(self.engine, Arc::new(MemoryStore::of(&id))).await
+    }
+}
+
+#[tokio::test]
+async fn an_instance_whose_record_was_lost_is_adopted_as_it_runs() {
+    let world = World::new().await;
+    let env = Environment::from([("COLOUR".to_owned(), "blue=green".to_owned())]);
+    let launch = LaunchOptions {
+        env,
+        replicas: 2,
+        auto_deploy: true,
+        ..options("app", &["a.test", "b.test"])
+    };
+    let id = world.launcher.launch(launch).await.unwrap();
+    let (before, record) = (world.engine.all(), world.view(&id).record);
+    let world = world.forgetful().await;
+    let view = world.view(&id);
     assert_eq!(
-        world
-            .engine
-            .all()
-            .iter()
-            .filter(|c| lost.contains(c))
-            .count(),
-        1
+        view.observed.status,
+        Status::Running,
+        "from the first moment on"
     );
+    let adopted = AppInstance {
+        release: record.release.clone(),
+        ..AppInstance::clone(&view.record)
+    };
+    assert_eq!(adopted, *record);
+    world.launcher.await_ready(&id, None).await.unwrap();
+    assert_eq!(world.engine.all(), before, "nothing was done to them");
+
+    world.launcher.stop_instance(&id).await.unwrap();
+    let world = world.forgetful().await;
+    let view = world.view(&id);
+    assert_eq!(view.record.wanted, crate::Wanted::Stopped { kill: false });
+    assert_eq!(
+        (view.observed.status, view.record.replicas),
+        (Status::Stopped, 2)
+    );
+    world.launcher.remove_instance(&id).await.unwrap();
+    assert!(world.engine.all().is_empty());
+    let world = world.restarted().await;
+    assert!(
+        world.records().await.unwrap().is_empty(),
+        "and stays removed"
+    );
+}
+
+#[tokio::test]
+async fn a_hostname_that_somebody_else_was_given_stays_with_them() {
+    let world = World::new().await;
+    let lost = world
+        .launcher
+        .launch(options("app", &["a.test"]))
+        .await
+        .unwrap();
+    let id = world.store.launcher_id().await.unwrap();
+    world.launcher.shutdown().await;
+    let (engine, store) = (world.engine, Arc::new(MemoryStore::of(&id)));
+    engine.fail("containers");
+    let world = World::with(engine, store).await;
+    let other = LaunchOptions {
+        wait: Wait::None,
+        ..options("app", &["a.test"])
+    };
+    let other = world.launcher.launch(other).await.unwrap();
+    world.engine.heal();
+    world
+        .until("it is adopted", |w| w.heard.now.lock().contains_key(&lost))
+        .await;
+    assert!(world.view(&lost).record.hostnames.is_empty());
+    assert_eq!(world.view(&other).record.hostnames, [hostname("a.test")]);
+}
+
+#[tokio::test]
+async fn a_container_that_does_not_tell_what_it_was_is_left_alone() {
+    let world = World::new().await;
+    let id = world.launcher.launch(options("app", &[])).await.unwrap();
+    world.engine.forget_label(crate::engine::LABEL_RECORD);
+    let before = world.engine.all();
+    let world = world.forgetful().await;
+    assert!(!world.heard.now.lock().contains_key(&id));
+    assert_eq!(world.engine.all(), before);
 }
 
 #[tokio::test]

@@ -14,7 +14,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::{sync::Notify, time::timeout};
+use tokio::{
+    sync::{Notify, mpsc},
+    time::timeout,
+};
 
 use self::health::Watches;
 use super::{
@@ -52,6 +55,8 @@ pub(crate) struct Shared {
     pub(crate) launcher_id: String,
     pub(crate) bind_ip: IpAddr,
     pub(crate) patience: Patience,
+    /// Takes the ids of new instances, each of which gets a worker.
+    pub(crate) added: mpsc::UnboundedSender<String>,
     /// When this launcher began to look.
     pub(crate) began: jiff::Timestamp,
 }

@@ -2,12 +2,12 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::Shared;
+use super::{super::adoption, Shared};
 use crate::{
     Environment, InstanceView,
     engine::{
-        ContainerSpec, EngineImage, LABEL_INSTANCE, LABEL_OWNER, LABEL_RELEASE, LABEL_REPLICA,
-        container_name,
+        ContainerSpec, EngineImage, LABEL_INSTANCE, LABEL_OWNER, LABEL_RECORD, LABEL_RELEASE,
+        LABEL_REPLICA, container_name,
     },
 };
 
@@ -40,6 +40,7 @@ pub(super) fn spec(
             (LABEL_OWNER.to_owned(), shared.launcher_id.clone()),
             (LABEL_RELEASE.to_owned(), record.generation.to_string()),
             (LABEL_REPLICA.to_owned(), replica.to_string()),
+            (LABEL_RECORD.to_owned(), adoption::label(record)),
         ]),
         app_port,
         bind_ip: shared.bind_ip,
