@@ -2,8 +2,9 @@
 
 use std::fmt;
 
-use oci_spec::distribution::Reference;
 use serde::{Deserialize, Serialize};
+
+use crate::image_name::Reference;
 
 /// The registry of images whose names do not say one.
 const DOCKER_HUB: &str = "docker.io";
@@ -62,7 +63,7 @@ impl RegistryHost {
 
     /// The registry of an image.
     pub(crate) fn of_image(reference: &Reference) -> Self {
-        Self::canonical(&reference.registry().to_ascii_lowercase())
+        Self::canonical(&reference.registry.to_ascii_lowercase())
     }
 
     /// As image names begin with it.
@@ -86,8 +87,8 @@ impl RegistryHost {
         if port.is_some_and(|port| port.parse::<u16>().is_err()) {
             return Err(rule);
         }
-        match format!("{bare}/image").parse::<Reference>() {
-            Ok(image) if image.registry() == bare || ALSO_DOCKER_HUB.contains(&bare) => {
+        match Reference::parse(&format!("{bare}/image")) {
+            Ok(image) if image.registry == bare || ALSO_DOCKER_HUB.contains(&bare) => {
                 Ok(Self::canonical(bare))
             }
             _ => Err(rule),

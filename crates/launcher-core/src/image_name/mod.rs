@@ -1,8 +1,10 @@
 //! Names of container images.
 
+mod reference;
+
 use std::fmt;
 
-use oci_spec::distribution::Reference;
+pub(crate) use reference::Reference;
 use serde::{Deserialize, Serialize};
 
 use crate::registries::RegistryHost;
@@ -41,9 +43,14 @@ impl ImageName {
         if !is_registry && first.bytes().any(|c| c.is_ascii_uppercase()) {
             return Err(InvalidImageName("repository name must be lowercase".into()));
         }
-        text.parse::<Reference>()
-            .map(|_| Self(text.to_owned()))
-            .map_err(|e| InvalidImageName(e.to_string()))
+        if text.is_empty() {
+            let message = "repository name must have at least one component";
+            return Err(InvalidImageName(message.into()));
+        }
+        match Reference::parse(text) {
+            Ok(_) => Ok(Self(text.to_owned())),
+            Err(rule) => Err(InvalidImageName(rule.to_owned())),
+        }
     }
 
     /// As the caller wrote it.
@@ -72,7 +79,7 @@ impl ImageName {
     /// The registry that it comes from and goes to: Docker Hub where the name does not say one.
     #[must_use]
     pub fn registry(&self) -> RegistryHost {
-        let reference = self.0.parse::<Reference>();
+        let reference = Reference::parse(&self.0);
         reference.map_or_else(
             |_| RegistryHost::docker_hub(),
             |r| RegistryHost::of_image(&r),
@@ -88,10 +95,10 @@ impl ImageName {
     /// Registry and repository in full, without tag and digest.
     #[must_use]
     pub(crate) fn repository(&self) -> String {
-        let reference = self.0.parse::<Reference>();
+        let reference = Reference::parse(&self.0);
         reference.map_or_else(
             |_| self.0.clone(),
-            |reference| format!("{}/{}", reference.registry(), reference.repository()),
+            |reference| format!("{}/{}", reference.registry, reference.repository),
         )
     }
 
@@ -108,9 +115,7 @@ impl ImageName {
         if let Some(digest) = self.digest() {
             return format!("{}@{digest}", self.repository());
         }
-        self.0
-            .parse::<Reference>()
-            .map_or_else(|_| self.with_tag(), |reference| reference.whole())
+        Reference::parse(&self.0).map_or_else(|_| self.with_tag(), |reference| reference.whole())
     }
 }
 
