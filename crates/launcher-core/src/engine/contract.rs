@@ -9,8 +9,8 @@ use jiff::{SignedDuration, Timestamp};
 use super::{
     BuildLimits, BuildOutput, BuildSpec, Container, ContainerSpec, ContainerState, DockerEngine,
     Engine, EngineError, Event, ImageUser, LABEL_INSTANCE, LABEL_OWNER, LABEL_RELEASE,
-    LABEL_REPLICA, ListedImage, LogPiece, LogQuery, LogStream, Transfer, TransferNews,
-    container_name, fake::FakeEngine,
+    LABEL_REPLICA, ListedContainer, ListedImage, LogPiece, LogQuery, LogStream, Transfer,
+    TransferNews, container_name, fake::FakeEngine,
 };
 use crate::{Environment, ids::random_id};
 
@@ -237,7 +237,15 @@ async fn tells_of_events(events: &mut BoxStream<'static, Event>) {
 }
 
 async fn belongs_to_its_owner(engine: &dyn Engine, owner: &str) {
-    let instance = only(engine, owner).await.instance;
+    let container = only(engine, owner).await;
+    let instance = container.instance.clone();
+    let listed = ListedContainer {
+        id: container.id,
+        instance: container.instance,
+        state: container.state,
+    };
+    assert_eq!(engine.listed_containers(owner).await.unwrap(), [listed]);
+    assert_eq!(engine.listed_containers("other").await.unwrap(), []);
     assert_eq!(
         engine
             .containers(owner, Some(&instance))

@@ -11,6 +11,7 @@ use async_trait::async_trait;
 use bollard::{
     Docker,
     errors::Error as DockerError,
+    models::ContainerSummary,
     query_parameters::{
         CreateContainerOptions, EventsOptionsBuilder, InspectContainerOptions,
         KillContainerOptionsBuilder, ListContainersOptionsBuilder, RemoveContainerOptionsBuilder,
@@ -24,9 +25,10 @@ use tokio::sync::OnceCell;
 use super::{
     BuildFailure, BuildSpec, Container, ContainerSpec, ContainerStats, Engine, EngineDisk,
     EngineError, EngineImage, Event, Exec, ExecSpec, ImageLayer, LABEL_INSTANCE, LABEL_OWNER,
-    LeftLayers, ListedImage, LogPiece, LogQuery, Machine, RegistryLogin, Transfer, docker_build,
-    docker_containers, docker_disk, docker_events, docker_exec, docker_exec_end, docker_images,
-    docker_inspect, docker_login, docker_logs, docker_remains, docker_stats, docker_transfer,
+    LeftLayers, ListedContainer, ListedImage, LogPiece, LogQuery, Machine, RegistryLogin, Transfer,
+    docker_build, docker_containers, docker_disk, docker_events, docker_exec, docker_exec_end,
+    docker_images, docker_inspect, docker_login, docker_logs, docker_remains, docker_stats,
+    docker_transfer,
 };
 
 /// Where Docker listens by default.
@@ -116,6 +118,27 @@ impl DockerEngine {
     }
 }
 
+impl DockerEngine {
+    /// The engine's listing of an owner's containers.
+    async fn list(
+        &self,
+        owner: &str,
+        instance: Option<&str>,
+    ) -> Result<Vec<ContainerSummary>, EngineError> {
+        let mut labels = vec![format!("{LABEL_OWNER}={owner}")];
+        labels.extend(instance.map(|id| format!("{LABEL_INSTANCE}={id}")));
+        let filters = HashMap::from([("label", labels)]);
+        let options = ListContainersOptionsBuilder::default()
+            .all(true)
+            .filters(&filters)
+            .build();
+        let question = async { Ok(self.docker().await?.list_containers(Some(options)).await?) };
+        let mut listed = bounded(QUESTION, "list containers", question).await?;
+        listed.retain(docker_containers::is_our_make);
+        Ok(listed)
+    }
+}
+
 #[async_trait]
 impl Engine for DockerEngine {
     async fn version(&self) -> Result<String, EngineError> {
@@ -131,24 +154,18 @@ impl Engine for DockerEngine {
         owner: &str,
         instance: Option<&str>,
     ) -> Result<Vec<Container>, EngineError> {
-        let mut labels = vec![format!("{LABEL_OWNER}={owner}")];
-        labels.extend(instance.map(|id| format!("{LABEL_INSTANCE}={id}")));
-        let filters = HashMap::from([("label", labels)]);
-        let options = ListContainersOptionsBuilder::default()
-            .all(true)
-            .filters(&filters)
-            .build();
-        let question = async { Ok(self.docker().await?.list_containers(Some(options)).await?) };
-        let listed = bounded(QUESTION, "list containers", question).await?;
-        let ids = listed
-            .into_iter()
-            .filter(docker_containers::is_our_make)
-            .filter_map(|summary| summary.id);
+        let listed = self.list(owner, instance).await?;
+        let ids = listed.into_iter().filter_map(|summary| summary.id);
         let inspected = stream::iter(ids)
             .map(|id| async move { self.container(&id).await })
             .buffered(INSPECT_AT_ONCE);
         let found: Vec<Option<Container>> = inspected.try_collect().await?;
         Ok(found.into_iter().flatten().collect())
+    }
+
+    async fn listed_containers(&self, owner: &str) -> Result<Vec<ListedContainer>, EngineError> {
+        let listed = self.list(owner, None).await?.into_iter();
+        Ok(listed.filter_map(docker_containers::listed).collect())
     }
 
     async fn inspect(&self, container: &str) -> Result<serde_json::Value, EngineError> {

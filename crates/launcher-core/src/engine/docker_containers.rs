@@ -4,14 +4,14 @@ use std::collections::HashMap;
 
 use bollard::models::{
     ContainerCreateBody, ContainerInspectResponse, ContainerStateStatusEnum, ContainerSummary,
-    HostConfig, HostConfigLogConfig, Mount, MountType, PortBinding, ResourcesUlimits,
-    RestartPolicy, RestartPolicyNameEnum,
+    ContainerSummaryStateEnum, HostConfig, HostConfigLogConfig, Mount, MountType, PortBinding,
+    ResourcesUlimits, RestartPolicy, RestartPolicyNameEnum,
 };
 use jiff::Timestamp;
 
 use super::{
     Container, ContainerSpec, ContainerState, LABEL_GENERATION, LABEL_INSTANCE, LABEL_RELEASE,
-    LABEL_REPLICA, container_name, docker::time,
+    LABEL_REPLICA, ListedContainer, container_name, docker::time,
 };
 use crate::{Limits, limits::Volume};
 
@@ -34,6 +34,26 @@ pub(super) fn is_our_make(summary: &ContainerSummary) -> bool {
         names
             .map(|n| n.trim_start_matches('/'))
             .any(|n| n == expected)
+    })
+}
+
+/// What a listing says of a container.
+pub(super) fn listed(summary: ContainerSummary) -> Option<ListedContainer> {
+    let instance = summary.labels?.remove(LABEL_INSTANCE)?;
+    let state = match summary.state? {
+        ContainerSummaryStateEnum::CREATED => ContainerState::Created,
+        ContainerSummaryStateEnum::RUNNING
+        | ContainerSummaryStateEnum::PAUSED
+        | ContainerSummaryStateEnum::RESTARTING => ContainerState::Running,
+        ContainerSummaryStateEnum::REMOVING | ContainerSummaryStateEnum::DEAD => {
+            ContainerState::Removing
+        }
+        _ => ContainerState::Exited,
+    };
+    Some(ListedContainer {
+        id: summary.id?,
+        instance,
+        state,
     })
 }
 

@@ -21,9 +21,9 @@ use tokio_util::sync::CancellationToken;
 use super::{
     BuildFailure, BuildSpec, Container, ContainerSpec, ContainerState, ContainerStats, Engine,
     EngineDisk, EngineError, EngineImage, Event, Exec, ExecSpec, ImageLayer, ImageUser,
-    LABEL_INSTANCE, LABEL_OWNER, LABEL_RELEASE, LABEL_REPLICA, LayerState, LeftLayers, ListedImage,
-    LogPiece, LogQuery, LogStream, Machine, RegistryLogin, Transfer, TransferNews, TransferOutput,
-    fake_exec::FakePrograms,
+    LABEL_INSTANCE, LABEL_OWNER, LABEL_RELEASE, LABEL_REPLICA, LayerState, LeftLayers,
+    ListedContainer, ListedImage, LogPiece, LogQuery, LogStream, Machine, RegistryLogin, Transfer,
+    TransferNews, TransferOutput, fake_exec::FakePrograms,
 };
 use crate::ids::random_id;
 
@@ -390,6 +390,16 @@ impl Engine for FakeEngine {
         let own = state.containers.values().filter(|made| made.owner == owner);
         let wanted = own.filter(|made| instance.is_none_or(|id| made.container.instance == id));
         Ok(wanted.map(|made| made.container.clone()).collect())
+    }
+
+    async fn listed_containers(&self, owner: &str) -> Result<Vec<ListedContainer>, EngineError> {
+        let containers = self.containers(owner, None).await?.into_iter();
+        let listed = containers.map(|container| ListedContainer {
+            id: container.id,
+            instance: container.instance,
+            state: container.state,
+        });
+        Ok(listed.collect())
     }
 
     async fn inspect(&self, container: &str) -> Result<serde_json::Value, EngineError> {

@@ -97,6 +97,9 @@ pub trait Engine: Send + Sync + 'static {
         instance: Option<&str>,
     ) -> Result<Vec<Container>, EngineError>;
 
+    /// The same of all instances, with no more than the engine has at hand.
+    async fn listed_containers(&self, owner: &str) -> Result<Vec<ListedContainer>, EngineError>;
+
     /// The engine's own description of a container, in its own words.
     async fn inspect(&self, container: &str) -> Result<serde_json::Value, EngineError>;
 
@@ -224,6 +227,17 @@ pub struct Container {
     pub stop_signal: String,
     /// When it was made.
     pub created_at: Timestamp,
+}
+
+/// A container as a listing shows it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ListedContainer {
+    /// The engine's id.
+    pub id: String,
+    /// The instance that its label names.
+    pub instance: String,
+    /// What it does.
+    pub state: ContainerState,
 }
 
 impl Container {

@@ -35,7 +35,7 @@ async fn look_at_containers(shared: &Shared) {
     let look = shared.engine.containers(&shared.launcher_id, None);
     match timeout(FIRST_LOOK, look).await {
         Ok(Ok(containers)) => {
-            let mut by_instance = by_instance(containers);
+            let mut by_instance = by_instance(containers, |container| &container.instance);
             for view in shared.instances.views() {
                 let id = &view.record.id;
                 let containers = by_instance.remove(id).unwrap_or_default();

@@ -17,6 +17,9 @@ use crate::engine::Container;
 
 /// Longest time between two listings.
 const EVERY: Duration = Duration::from_secs(15);
+/// So many quick looks come between two thorough ones, for which every container is inspected. Only a
+/// thorough one sees that a container was started again, should the event stream not have told.
+const QUICK: u32 = 3;
 /// Shortest time between two listings of images: a build or a pull tells of many events.
 const IMAGES_PAUSE: Duration = Duration::from_millis(500);
 
@@ -31,13 +34,40 @@ pub(crate) async fn list_images(shared: Arc<Shared>, due: Arc<Notify>) {
     }
 }
 
-/// Lists containers for ever; at once when `due` is notified.
+/// Lists containers for ever; at once, and thoroughly, when `due` is notified.
 pub(crate) async fn list_containers(shared: Arc<Shared>, due: Arc<Notify>) {
     let mut strangers = HashSet::new();
+    let mut quick = 0;
     loop {
-        list(&shared, &mut strangers).await;
-        drop(timeout(EVERY, due.notified()).await);
+        if quick == QUICK || !glance(&shared).await {
+            quick = 0;
+            list(&shared, &mut strangers).await;
+        }
+        quick = match timeout(EVERY, due.notified()).await {
+            Ok(()) => QUICK,
+            Err(_) => quick + 1,
+        };
     }
+}
+
+/// Wakes the workers of instances of which a listing shows something else than is known. Whether it
+/// shows only containers of instances.
+async fn glance(shared: &Shared) -> bool {
+    let listed = match shared.engine.listed_containers(&shared.launcher_id).await {
+        Ok(listed) => listed,
+        Err(error) => {
+            tracing::debug!(%error, "the containers cannot be listed");
+            return true;
+        }
+    };
+    let mut by_instance = by_instance(listed, |container| &container.instance);
+    for view in shared.instances.views() {
+        let own = by_instance.remove(&view.record.id).unwrap_or_default();
+        if observation::looks_different(&view, &own) {
+            shared.instances.wake(&view.record.id);
+        }
+    }
+    by_instance.is_empty()
 }
 
 /// Wakes the workers of instances that are not as they are known, and sees to containers that
@@ -51,7 +81,7 @@ async fn list(shared: &Shared, strangers: &mut HashSet<String>) {
             return;
         }
     };
-    let mut by_instance = by_instance(containers);
+    let mut by_instance = by_instance(containers, |container| &container.instance);
     for view in shared.instances.views() {
         let own = by_instance.remove(&view.record.id).unwrap_or_default();
         if observation::differs(&view, &own) {
@@ -72,13 +102,14 @@ fn wake_unaware(shared: &Shared) {
 }
 
 /// Groups containers by the instance that they belong to.
-pub(crate) fn by_instance(containers: Vec<Container>) -> HashMap<String, Vec<Container>> {
-    let mut groups: HashMap<String, Vec<Container>> = HashMap::new();
+pub(crate) fn by_instance<C>(
+    containers: Vec<C>,
+    instance: impl Fn(&C) -> &String,
+) -> HashMap<String, Vec<C>> {
+    let mut groups: HashMap<String, Vec<C>> = HashMap::new();
     for container in containers {
-        groups
-            .entry(container.instance.clone())
-            .or_default()
-            .push(container);
+        let own = groups.entry(instance(&container).clone()).or_default();
+        own.push(container);
     }
     groups
 }

@@ -7,7 +7,7 @@ use super::worker::Exits;
 use crate::{
     InstanceView, Status, Wanted,
     app_instance::{ContainerView, Glimpse, Role},
-    engine::{Container, ContainerState, Ended},
+    engine::{Container, ContainerState, Ended, ListedContainer},
     health::Health,
 };
 
@@ -122,6 +122,17 @@ pub(crate) fn differs(view: &InstanceView, containers: &[Container]) -> bool {
     let known = &view.observed.glimpse;
     let listed: Vec<Glimpse> = containers.iter().map(glimpse).collect();
     let is_same = known.len() == listed.len() && listed.iter().all(|one| known.contains(one));
+    !is_same || view.observed.failure.is_some() || !view.observed.ended.is_empty()
+}
+
+/// The same of a listing that tells less.
+pub(crate) fn looks_different(view: &InstanceView, containers: &[ListedContainer]) -> bool {
+    let known = &view.observed.glimpse;
+    let is_known = |one: &ListedContainer| {
+        let is_it = |known: &Glimpse| known.id == one.id && known.state == one.state;
+        known.iter().any(is_it)
+    };
+    let is_same = known.len() == containers.len() && containers.iter().all(is_known);
     !is_same || view.observed.failure.is_some() || !view.observed.ended.is_empty()
 }
 
