@@ -90,8 +90,8 @@ impl Crashes {
 }
 
 impl Memory {
-    /// A new wish starts with a clean slate: earlier failures no longer delay it, and what was to go may
-    /// stay. What was asked of programs stays asked.
+    /// A new wish starts with a clean slate: earlier failures no longer delay it. What was asked of
+    /// programs stays asked.
     pub fn notice_wish(&mut self) {
         let crashes = std::mem::take(&mut self.crashes);
         let forgiven = |(place, crashes): ((u64, u32), Crashes)| {
@@ -107,7 +107,6 @@ impl Memory {
             )
         };
         self.crashes = crashes.into_iter().map(forgiven).collect();
-        self.draining.clear();
         self.told = None;
         self.failures = 0;
         self.not_before = None;
@@ -120,8 +119,9 @@ impl Memory {
         let find = |id: &str| containers.iter().find(|seen| seen.id() == id);
         let is_same = |id: &str, run: &Option<Run>| find(id).is_some_and(|c| c.run() == *run);
         self.asked_to_end.retain(|id, (run, _)| is_same(id, run));
-        self.draining
-            .retain(|id, _| find(id).is_some_and(Seen::is_running));
+        self.draining.retain(|id, _| {
+            find(id).is_some_and(|seen| seen.is_running() && !situation.is_to_stay(seen))
+        });
         self.runs.retain(|id, (run, _)| {
             find(id).is_some_and(|seen| seen.is_running() && seen.run().as_ref() == Some(run))
         });

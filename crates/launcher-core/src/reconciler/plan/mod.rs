@@ -199,18 +199,21 @@ fn running(s: &Situation<'_>) -> Next {
     if !matches!(slots, Next::Wait(_)) {
         return slots;
     }
-    if let Some(next) = rollout::switch(s) {
-        return soonest([slots, next].into_iter());
-    }
+    let switch = rollout::switch(s);
     // Not before it is recorded that the new release serves: the next launcher would take what is
-    // just ending for what does.
-    if s.replaces.is_some() {
-        return slots;
-    }
-    let rest = s.containers.iter().filter(|seen| s.is_to_retire(seen));
-    let rest = soonest(rest.map(|seen| retire(s, seen)));
-    match soonest([slots, rest].into_iter()) {
-        Next::Wait(until) => remove_retired(s).unwrap_or(Next::Wait(until)),
+    // just ending for what does. What served before the one that it replaces may go meanwhile.
+    let is_awaited = switch.is_some() || s.replaces.is_some();
+    let serving = service::serving_release(s);
+    let needed_from = s.replaces.map_or(serving, |from| from.min(serving));
+    let may_go = |seen: &Seen| !is_awaited || seen.container.generation < needed_from;
+    let retired = s.containers.iter().filter(|seen| s.is_to_retire(seen));
+    let rest = soonest(
+        retired
+            .filter(|seen| may_go(seen))
+            .map(|seen| retire(s, seen)),
+    );
+    match soonest([slots].into_iter().chain(switch).chain([rest])) {
+        Next::Wait(until) if !is_awaited => remove_retired(s).unwrap_or(Next::Wait(until)),
         next => next,
     }
 }
@@ -338,6 +341,14 @@ impl<'a> Situation<'a> {
     /// Runs, but is not to run any more.
     fn is_to_retire(&self, seen: &Seen) -> bool {
         seen.is_running() && !self.is_wanted(seen)
+    }
+
+    /// Runs, and is to go on running: it is neither of another release nor to be restarted.
+    fn is_to_stay(&self, seen: &Seen) -> bool {
+        let Wanted::Running { restart, .. } = self.wanted else {
+            return false;
+        };
+        self.is_wanted(seen) && !(*restart && self.is_past(seen))
     }
 
     fn is_wanted(&self, seen: &Seen) -> bool {

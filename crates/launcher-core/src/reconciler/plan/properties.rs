@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use super::*;
 
 /// More steps than any way from one state to another takes.
-const PLENTY: usize = 200;
+const PLENTY: usize = 1_000;
 /// The engine's time when a history begins, in seconds.
 const START: i64 = 1_000_000;
 

@@ -52,7 +52,7 @@ pub fn service<'a>(situation: &Situation<'a>) -> Service<'a> {
 }
 
 /// While another release is on its way, the newest of those before it that runs.
-fn serving_release(s: &Situation<'_>) -> u64 {
+pub(super) fn serving_release(s: &Situation<'_>) -> u64 {
     let numbers = |only_running: bool| {
         let fits = move |seen: &&Seen| {
             let is_known = seen.container.generation <= s.release && !s.was_overtaken(seen);

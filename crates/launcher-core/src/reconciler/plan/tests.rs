@@ -361,6 +361,38 @@ fn old_containers_serve_until_the_new_ones_are_ready() {
 }
 
 #[test]
+fn what_served_before_leaves_also_while_another_release_is_on_its_way() {
+    let starts = with_health(runs("new", 3, 7), Health::Starting);
+    let all = [runs("oldest", 1, 5), runs("old", 2, 6), starts];
+    let mut case = Case::new(wanted(&[], false));
+    (case.release, case.replaces) = (3, Some(2));
+    assert_eq!(case.plan(&all), step(Step::Drain("oldest".into())));
+    case.memory.draining.insert("oldest".into(), case.now);
+    let end = case.now + SHORTEST_DRAIN;
+    assert_eq!(case.plan(&all), Next::Wait(Some(end)));
+    assert_eq!(case.routed(&all), ["old"]);
+
+    // A newer wish does not make it wait any longer.
+    case.memory.notice_wish();
+    case.notice(&all);
+    case.now = end;
+    assert_eq!(case.plan(&all), step(Step::AskToEnd("oldest".into())));
+}
+
+#[test]
+fn a_replica_that_was_to_go_stays_when_it_is_wanted_again() {
+    let all = [runs("first", 0, 5), replica(runs("second", 0, 5), 1)];
+    let mut case = Case::new(wanted(&[], false));
+    assert_eq!(case.plan(&all), step(Step::Drain("second".into())));
+    case.memory.draining.insert("second".into(), case.now);
+    case.replicas = 2;
+    case.memory.notice_wish();
+    case.notice(&all);
+    assert_eq!(case.routed(&all), ["first", "second"]);
+    assert_eq!(case.plan(&all), Next::Wait(None));
+}
+
+#[test]
 fn a_new_launcher_knows_which_release_had_taken_the_place_of_the_other() {
     let inherited = |seen: Seen| Seen {
         inherited: true,
