@@ -172,6 +172,7 @@ describe('a launcher that is killed while it deploys', () => {
     const hasSucceeded = newest?.status === 'succeeded' && newest.releaseId === app.document.releaseId;
     if (isStopped) await world.ddp.call('startAppInstance', app.id);
     assert.equal(await until(async () => (await colour()).startsWith('colour') && colour(), 'an answer'), hasSucceeded ? wanted : before);
+    if (!hasSucceeded && newest) assert.notEqual(newest.status, 'succeeded', JSON.stringify(newest));
     if (way === 'refused') assert.match(newest.error, /did not become ready/);
     await nothingTwice(since);
     assert.equal(world.instances.size, 1);
