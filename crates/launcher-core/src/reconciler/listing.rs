@@ -13,7 +13,6 @@ use tokio::{
 };
 
 use super::{Shared, adoption, observation};
-use crate::engine::Container;
 
 /// Longest time between two listings.
 const EVERY: Duration = Duration::from_secs(15);
