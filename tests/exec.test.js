@@ -166,7 +166,7 @@ describe('a terminal', () => {
 
   it('is not opened with wrong arguments', async () => {
     const wrong = [{ command: 'ls' }, { command: [] }, { command: [''] }, { command: [1] }, { command: ['a\0'] }, { command: ['x'.repeat(20_000)] },
-      { command: Array(101).fill('x') }, { tty: 1 }, { cols: 0 }, { rows: 1001 }, { cols: '80' }, { rows: 1.5 }, { replica: 1 }, { replica: 'a' }];
+      { command: Array(101).fill('x') }, { tty: 1 }, { cols: 0 }, { rows: 1001 }, { cols: '80' }, { rows: 1.5 }, { replica: 'a' }];
     for (const options of wrong) await refused(world.ddp.call('execOpen', app.id, options), 400, /option/);
     await refused(world.ddp.call('execOpen'), 400, /instanceId/);
     await refused(world.ddp.call('execOpen', 'nobody'), 400, 'No app instance has ID nobody');

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::{
-    Environment, Hostname, ImageName, Limits,
+    Environment, Error, Hostname, ImageName, Limits,
     engine::ContainerState,
     health::{Health, HealthSettings},
 };
@@ -263,7 +263,9 @@ pub struct Exit {
     pub reason: String,
     /// When.
     pub at: Timestamp,
-    /// When it will be started again.
+    /// Whether somebody wanted that.
+    pub was_asked: bool,
+    /// When it will be started again, if that is still wanted then.
     pub next_try_at: Option<Timestamp>,
     /// The last lines that it wrote, if it ends again and again.
     pub log: Vec<String>,
@@ -329,4 +331,36 @@ pub struct InstanceView {
     pub observed: Observed,
     /// Address on which the ports can be reached.
     pub host: String,
+}
+
+impl InstanceView {
+    /// When a program will be started again that has ended.
+    #[must_use]
+    pub fn next_try_at(&self) -> Option<Timestamp> {
+        let exit = self.observed.exit.as_ref()?;
+        let is_wanted = matches!(self.record.wanted, Wanted::Running { .. });
+        exit.next_try_at.filter(|_| is_wanted)
+    }
+
+    /// The containers of a replica, or of all: those that serve first. Those that are to take the place of
+    /// others are not among them.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchReplica`].
+    pub(crate) fn containers_of(
+        &self,
+        replica: Option<u32>,
+    ) -> Result<impl Iterator<Item = &ContainerView>, Error> {
+        let last = self.record.replicas.saturating_sub(1);
+        if let Some(replica) = replica.filter(|replica| *replica > last) {
+            return Err(Error::NoSuchReplica {
+                instance: self.record.id.clone(),
+                replica,
+                last,
+            });
+        }
+        let lines = self.observed.containers.iter();
+        let lines = lines.filter(|line| line.role != Role::Coming);
+        Ok(lines.filter(move |line| replica.is_none_or(|replica| line.replica == replica)))
+    }
 }

@@ -31,6 +31,18 @@ pub enum Error {
     /// An instance runs in at least one container, and in so many at most.
     #[error("an app instance has from 1 to {0} replicas")]
     TooManyReplicas(u32),
+    /// The instance has fewer replicas.
+    #[error(
+        "The app instance with ID {instance} has no replica {replica}: they are numbered from 0 to {last}"
+    )]
+    NoSuchReplica {
+        /// Its id.
+        instance: String,
+        /// What was asked for.
+        replica: u32,
+        /// The number of its last one.
+        last: u32,
+    },
     /// No host has this id.
     #[error("No host has ID {0}")]
     NoSuchHost(String),
@@ -162,6 +174,14 @@ pub enum Error {
     /// Programs can be run only in containers that run.
     #[error("The app instance with ID {0} does not run")]
     DoesNotRun(String),
+    /// One of the instance's containers, in which something was to be done, does not run.
+    #[error("Replica {replica} of the app instance with ID {instance} does not run")]
+    ReplicaDoesNotRun {
+        /// The instance's id.
+        instance: String,
+        /// Which one.
+        replica: u32,
+    },
     /// There can be only so many terminals.
     #[error(
         "{0} terminals are open or about to be, which is the most that there may be; close some"
@@ -187,6 +207,7 @@ impl Error {
             | Self::HostnameTaken { .. }
             | Self::TooManyHostnames(_)
             | Self::NoSuchRelease(_)
+            | Self::NoSuchReplica { .. }
             | Self::TooManyReplicas(_)
             | Self::NoSuchHost(_)
             | Self::HostInactive
@@ -201,6 +222,7 @@ impl Error {
             | Self::NoSuchHook(_)
             | Self::TooManyHooks(_)
             | Self::DoesNotRun(_)
+            | Self::ReplicaDoesNotRun { .. }
             | Self::TooManyTerminals(_)
             | Self::CannotBuildDigest
             | Self::UnknownImage(_)

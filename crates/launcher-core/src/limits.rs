@@ -48,6 +48,18 @@ pub struct Volume {
 }
 
 impl Limits {
+    /// The same with the defaults of what is left out.
+    #[must_use]
+    pub fn in_effect(&self) -> Self {
+        Self {
+            memory_bytes: Some(self.memory_bytes()),
+            cpu_shares: Some(self.cpu_shares()),
+            pids: Some(self.pids()),
+            open_files: Some(self.open_files()),
+            ..self.clone()
+        }
+    }
+
     /// Memory, in bytes.
     #[must_use]
     pub fn memory_bytes(&self) -> u64 {

@@ -96,7 +96,8 @@ impl Instances {
                 current.wanted.clone(),
             ),
         };
-        let release = release_of(&record, order.reason);
+        let mut release = release_of(&record, order.reason);
+        release.content.digest = self.releases.digest_of(&release);
         let deployment = deployment_of(&release, from_release.clone(), runs);
         record.release = Some(release.id.clone());
         let rollout = Rollout {
@@ -128,7 +129,8 @@ impl Instances {
         }
         Failpoint::WishRecorded.reach();
         if let Some(overtaken) = current.rollout.as_ref().filter(|_| !has_switched) {
-            self.overtake(id, overtaken, current.release.as_deref())
+            let text = "another deployment was begun";
+            self.overtake(id, overtaken, current.release.as_deref(), text)
                 .await;
         }
         if !runs {
@@ -294,8 +296,14 @@ impl Instances {
         }
     }
 
-    async fn overtake(&self, id: &str, rollout: &Rollout, release: Option<&str>) {
-        let text = "another deployment was begun";
+    /// A release never served, because something else was wished; `text` says what.
+    pub(super) async fn overtake(
+        &self,
+        id: &str,
+        rollout: &Rollout,
+        release: Option<&str>,
+        text: &str,
+    ) {
         let superseded = DeploymentStatus::Superseded;
         self.deployments
             .step(&rollout.deployment, superseded, text)

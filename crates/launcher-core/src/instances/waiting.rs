@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::Instances;
-use crate::{Error, InstanceView, Wanted, launcher::readiness};
+use crate::{Error, InstanceView, Wanted, launcher::Readiness};
 
 /// How long a caller waits for an instance to be launched; a pull has its own, shorter deadlines.
 pub(crate) const LAUNCH: Duration = Duration::from_secs(70 * 60);
@@ -59,6 +59,7 @@ impl Instances {
         &self,
         id: &str,
         deadline: tokio::time::Instant,
+        readiness: Readiness,
     ) -> Result<Result<(), Option<String>>, Error> {
         let none = || Error::NoSuchInstance(id.to_owned());
         let mut views = self.subscribe(id).ok_or_else(none)?;

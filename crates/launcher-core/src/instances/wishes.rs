@@ -1,7 +1,7 @@
 //! What callers wish of an instance, and recording it.
 
 use super::{Goal, Instances};
-use crate::{Error, InstanceView, Wanted, deployments::DeploymentStatus, failpoints::Failpoint};
+use crate::{Error, InstanceView, Wanted, failpoints::Failpoint};
 
 /// Something that a caller wishes of an instance.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -37,19 +37,17 @@ impl Instances {
             if let Wish::Stop | Wish::Kill | Wish::Remove = wish
                 && let Some(rollout) = record.rollout.take()
             {
+                let release = record.release.take();
                 self.go_back(record, &rollout);
-                abandoned = Some(rollout);
+                abandoned = Some((rollout, release));
             }
             Ok(())
         });
         let record = entered.await?;
-        if let Some(rollout) = abandoned {
+        if let Some((rollout, release)) = abandoned {
             Failpoint::Abandoned.reach();
             let text = "the app instance was stopped";
-            let superseded = DeploymentStatus::Superseded;
-            self.deployments
-                .step(&rollout.deployment, superseded, text)
-                .await;
+            self.overtake(id, &rollout, release.as_deref(), text).await;
         }
         self.wake(id);
         Ok(match (wish, &record.wanted) {

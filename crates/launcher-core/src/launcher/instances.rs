@@ -103,7 +103,7 @@ impl Launcher {
             .reached(&id, &Goal::Wish(1, wanted), LAUNCH)
             .await;
         if outcome.is_ok() && options.wait == Wait::Ready {
-            outcome = self.await_ready(&id, None).await;
+            outcome = self.await_first_ready(&id).await;
         }
         match outcome {
             // Somebody has stopped it meanwhile: it was launched all the same.
@@ -214,15 +214,25 @@ impl Launcher {
         self.instances.reached(id, &goal, WISH).await
     }
 
-    /// The engine's own description of the instance's container, its secret variables masked.
+    /// The engine's own description of the instance's first container, or of a replica's, its secret
+    /// variables masked.
     ///
     /// # Errors
-    /// [`Error::NoSuchInstance`], or that there is no container.
-    pub async fn container_info(&self, id: &str) -> Result<serde_json::Value, Error> {
+    /// [`Error::NoSuchInstance`], [`Error::NoSuchReplica`], or that there is no container.
+    pub async fn container_info(
+        &self,
+        id: &str,
+        replica: Option<u32>,
+    ) -> Result<serde_json::Value, Error> {
         let view = self.instances.view(id)?;
+        let mut found = view.containers_of(replica)?;
+        let container = match replica {
+            None => view.observed.container_id.clone(),
+            Some(_) => found.next().map(|container| container.id.clone()),
+        };
         let none =
             || EngineError::NotFound(format!("The app instance with ID {id} has no container"));
-        let container = view.observed.container_id.ok_or_else(none)?;
+        let container = container.ok_or_else(none)?;
         let mut info = self.engine.inspect(&container).await?;
         mask_environment(&mut info);
         Ok(info)

@@ -22,7 +22,7 @@ use first_look::first_look;
 pub use health::Health;
 pub use instances::{LaunchOptions, Wait};
 pub use releases::DeployOptions;
-pub(crate) use releases::readiness;
+pub(crate) use releases::Readiness;
 
 use crate::{
     BuildSettings, Error, Observer, Traffic,

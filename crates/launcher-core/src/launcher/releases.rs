@@ -7,10 +7,10 @@ use std::{
 
 use super::Launcher;
 use crate::{
-    AppInstance, Difference, Environment, Error, ImageName, InstanceView, Limits, Release, Status,
-    Wanted,
+    AppInstance, ContainerView, Difference, Environment, Error, ImageName, InstanceView, Limits,
+    Release, Status, Wanted,
     app_instance::MAX_REPLICAS,
-    health::{Health, HealthSettings, ProbeTarget},
+    health::{Health, HealthSettings, ProbeTarget, in_words},
     instances::{ContentChange, Order, Wish},
     logs,
     releases::{self, Reason},
@@ -155,8 +155,25 @@ impl Launcher {
         let view = self.instances.view(id)?;
         let start_period = view.record.health.start_period;
         let timeout = timeout.unwrap_or(start_period + BEYOND_START);
+        self.ready_within(id, timeout, readiness).await
+    }
+
+    /// The same for an instance that has just been launched: an app that did not get ready in its start
+    /// period is not waited for any longer.
+    pub(super) async fn await_first_ready(&self, id: &str) -> Result<(), Error> {
+        let start_period = self.instances.view(id)?.record.health.start_period;
+        self.ready_within(id, start_period + BEYOND_START, first_readiness)
+            .await
+    }
+
+    async fn ready_within(
+        &self,
+        id: &str,
+        timeout: Duration,
+        judge: Readiness,
+    ) -> Result<(), Error> {
         let deadline = Instant::now() + timeout;
-        match self.instances.ready(id, deadline.into()).await? {
+        match self.instances.ready(id, deadline.into(), judge).await? {
             Ok(()) => Ok(()),
             Err(reason) => Err(self.not_ready(id, reason, timeout).await),
         }
@@ -175,15 +192,13 @@ impl Launcher {
         let culprit = culprit.or(lines.first());
         let answer = match culprit.and_then(|line| line.port) {
             Some(port) => self.ask(&view, port).await.err(),
-            None => culprit
-                .and_then(|line| line.exit.as_ref())
-                .map(|exit| exit.reason.clone()),
+            None => why_nothing_runs(&view, culprit),
         };
         let log = match culprit {
             Some(line) => logs::last_lines(&*self.engine, &line.id, LOG_LINES).await,
             None => Ok(Vec::new()),
         };
-        let within = || format!("not ready within {timeout:?}");
+        let within = || format!("not ready within {}", in_words(timeout));
         let mut text = reason.unwrap_or_else(within);
         if let Some(answer) = answer {
             text = format!("{text}: {answer}");
@@ -218,12 +233,31 @@ impl Launcher {
     }
 }
 
+/// Why the container, or all of them where there is none, does not run.
+fn why_nothing_runs(view: &InstanceView, line: Option<&ContainerView>) -> Option<String> {
+    let exit = line.and_then(|line| line.exit.as_ref());
+    let failure = || Some(view.observed.failure.as_ref()?.message.clone());
+    exit.map(|exit| exit.reason.clone()).or_else(failure)
+}
+
+/// Whether an instance is ready; `Err` with a reason if it is no use to wait for that.
+pub(crate) type Readiness = fn(&InstanceView) -> Option<Result<(), String>>;
+
+/// Until an app has been ready once, it is unhealthy only when its start period is over.
+fn first_readiness(view: &InstanceView) -> Option<Result<(), String>> {
+    let is_late = |line: &ContainerView| line.health == Health::Unhealthy;
+    let late = view.observed.containers.iter().any(is_late);
+    let within = || in_words(view.record.health.start_period);
+    let too_late = || Err(format!("not ready within the start period of {}", within()));
+    readiness(view).or_else(|| late.then(too_late))
+}
+
 /// Whether an instance is as it should be for its visitors; `Err` with a reason if it will not be by
 /// itself.
 pub(crate) fn readiness(view: &InstanceView) -> Option<Result<(), String>> {
     let (record, observed) = (&view.record, &view.observed);
     let is_ready = || {
-        let ready = |line: &&crate::ContainerView| {
+        let ready = |line: &&ContainerView| {
             line.release == record.generation
                 && line.status == Status::Running
                 && matches!(line.health, Health::Healthy | Health::None)

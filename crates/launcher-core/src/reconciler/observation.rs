@@ -6,7 +6,7 @@ use super::plan::{self, Memory, Policy, Seen, Service, Situation};
 use super::worker::Exits;
 use crate::{
     InstanceView, Status, Wanted,
-    app_instance::{ContainerView, Glimpse, Role},
+    app_instance::{ContainerView, Exit, Glimpse, Role},
     engine::{Container, ContainerState, Ended, ListedContainer},
     health::Health,
 };
@@ -200,11 +200,8 @@ fn summarize(view: &mut InstanceView) {
     let health = worst
         .map(|line| line.health)
         .max_by_key(|health| severity(*health));
-    let exit = observed
-        .containers
-        .iter()
-        .filter_map(|line| line.exit.as_ref());
-    let exit = exit.max_by_key(|exit| exit.at).cloned();
+    let exits = observed.containers.iter().filter_map(unasked_exit);
+    let exit = exits.max_by_key(|exit| exit.at);
     let is_loop = serving().any(|line| line.status == Status::Crashed);
     let status = match (&wanted, first) {
         (Wanted::Removed, _) => Status::Removing,
@@ -226,6 +223,14 @@ fn summarize(view: &mut InstanceView) {
     observed.port = port;
     observed.runs = runs_of;
     observed.exit = exit;
+}
+
+/// How its program last ended, if nobody wanted that.
+fn unasked_exit(line: &ContainerView) -> Option<Exit> {
+    let exit = line.exit.as_ref().filter(|exit| !exit.was_asked)?;
+    let mut exit = exit.clone();
+    exit.next_try_at = exit.next_try_at.filter(|_| line.status != Status::Running);
+    Some(exit)
 }
 
 fn severity(health: Health) -> u8 {

@@ -47,8 +47,8 @@ pub fn diff(a: &Content, b: &Content) -> Vec<Difference> {
     for (prefix, a, b) in [
         (
             "limits",
-            serde_json::to_value(&a.limits),
-            serde_json::to_value(&b.limits),
+            serde_json::to_value(a.limits.in_effect()),
+            serde_json::to_value(b.limits.in_effect()),
         ),
         (
             "health",

@@ -62,6 +62,16 @@ impl Releases {
         found.cloned()
     }
 
+    /// Under which the image of a release can be pulled, if an earlier one of the same image was told.
+    pub(crate) fn digest_of(&self, release: &Release) -> Option<String> {
+        let image = release.content.image_id.as_ref()?;
+        let own = self.of(&release.instance);
+        let same = own
+            .iter()
+            .filter(|known| known.content.image_id.as_ref() == Some(image));
+        same.rev().find_map(|known| known.content.digest.clone())
+    }
+
     /// Of any instance, by its id.
     pub(crate) fn find(&self, id: &str) -> Option<Arc<Release>> {
         let table = self.table.lock();

@@ -59,8 +59,10 @@ impl Default for TerminalSettings {
 /// What somebody wants to run.
 #[derive(Clone, Debug)]
 pub struct TerminalOrder {
-    /// In the container of the instance with this id.
+    /// In a container of the instance with this id.
     pub instance: String,
+    /// Of which replica; without one, of the first that runs.
+    pub replica: Option<u32>,
     /// The program and its arguments.
     pub command: Vec<String>,
     /// Whether it gets a terminal, and of which size.
@@ -124,12 +126,13 @@ impl Terminals {
     /// A ticket for a terminal, which is told nobody else and never again, and until when it is good.
     ///
     /// # Errors
-    /// [`Error::NoSuchInstance`], [`Error::DoesNotRun`], [`Error::TooManyTerminals`].
+    /// [`Error::NoSuchInstance`], [`Error::NoSuchReplica`], [`Error::DoesNotRun`],
+    /// [`Error::TooManyTerminals`].
     pub fn offer(&self, order: TerminalOrder) -> Result<(String, Timestamp), Error> {
         if self.stop.is_cancelled() {
             return Err(Error::ShuttingDown);
         }
-        self.container(&order.instance)?;
+        self.container(&order)?;
         let now = Instant::now();
         let mut state = self.state.lock();
         state.tickets.retain(|ticket| now < ticket.good_until);
@@ -187,12 +190,20 @@ impl Terminals {
         self.open.wait().await;
     }
 
-    /// The container that an instance's programs run in.
-    fn container(&self, instance: &str) -> Result<String, Error> {
-        let observed = self.instances.view(instance)?.observed;
-        let running = observed.status == Status::Running;
-        let container = observed.container_id.filter(|_| running);
-        container.ok_or_else(|| Error::DoesNotRun(instance.to_owned()))
+    /// The container that a program is to run in.
+    fn container(&self, order: &TerminalOrder) -> Result<String, Error> {
+        let view = self.instances.view(&order.instance)?;
+        let mut running = view
+            .containers_of(order.replica)?
+            .filter(|container| container.status == Status::Running);
+        match (running.next(), order.replica) {
+            (Some(container), _) => Ok(container.id.clone()),
+            (None, Some(replica)) if view.record.replicas > 1 => Err(Error::ReplicaDoesNotRun {
+                instance: order.instance.clone(),
+                replica,
+            }),
+            (None, _) => Err(Error::DoesNotRun(order.instance.clone())),
+        }
     }
 }
 

@@ -86,7 +86,7 @@ impl Admitted {
             id: random_id(),
             action: AuditAction::Exec,
             instance: order.instance.clone(),
-            container: self.terminals.container(&order.instance)?,
+            container: self.terminals.container(order)?,
             peer: order.peer.clone(),
             command: command.map(|word| masked_value("", word)).collect(),
             started_at: Timestamp::now(),

@@ -105,6 +105,17 @@ impl Arguments {
         Some(value).filter(|value| !value.is_null())
     }
 
+    /// Which of an instance's replicas is meant, in the options object at this position.
+    pub(super) fn replica(&self, index: usize) -> Result<Option<u32>, Error> {
+        let Some(option) = self.option(index, "replica") else {
+            return Ok(None);
+        };
+        let what =
+            "The replica option must be the number of one of the app instance's replicas, from 0.";
+        let number = whole_number(option).ok_or_else(|| bad_request(what))?;
+        Ok(Some(number))
+    }
+
     /// What to build, and from what: `{name, url}` or `{name, upload}`.
     pub(super) fn build(&self) -> Result<(ImageName, Archive), Error> {
         let text = |name: &str| {
@@ -190,6 +201,14 @@ impl Arguments {
         text.filter(|text| !text.trim().is_empty())
             .ok_or_else(|| must(index, name, what))
     }
+}
+
+/// A number of something, if it can be one.
+pub(super) fn whole_number(value: &Value) -> Option<u32> {
+    let number = value
+        .as_f64()
+        .filter(|n| n.fract() == 0.0 && (0.0..=1e9).contains(n))?;
+    Some(number as u32)
 }
 
 pub(super) fn hostname(text: &str) -> Result<Hostname, Error> {

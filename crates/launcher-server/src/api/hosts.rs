@@ -11,11 +11,10 @@ use ddp_server::{
 use launcher_core::{Host, HostChange, Launcher, hosts::LOCAL};
 
 use super::{
-    arguments::Arguments,
+    arguments::{Arguments, whole_number},
     errors::{bad_request, from_core},
     methods::done,
     publications::date,
-    releases::replicas,
 };
 
 const ID: &str = "the _id string of the host";
@@ -70,7 +69,7 @@ fn max(value: &Value) -> Result<Option<u32>, Error> {
     if value.is_null() {
         return Ok(None);
     }
-    let max = replicas(value).filter(|max| *max <= MOST);
+    let max = whole_number(value).filter(|max| *max <= MOST);
     max.map(Some).ok_or_else(|| {
         bad_request(format!(
             "The max option must be a whole number of containers from 0 to {MOST}, or null for no \

@@ -67,7 +67,7 @@ pub(super) fn fields_of(view: &InstanceView) -> Fields {
         "deploymentId": record.rollout.as_ref().map(|rollout| rollout.deployment.as_str()),
         "containers": Value::Array(containers.collect()),
         "exit": exit.map(exit_of),
-        "nextTryAt": exit.and_then(|exit| exit.next_try_at).map(date),
+        "nextTryAt": view.next_try_at().map(date),
         "lastLogLines": exit.map(|exit| texts(&exit.log)),
         "limits": limits::to_value(&record.limits),
         "healthSettings": health::to_value(&record.health),

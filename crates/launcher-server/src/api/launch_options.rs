@@ -11,9 +11,9 @@ use launcher_core::{
 };
 
 use super::{
-    arguments::{MAX_URL, hostname, image_name, web_url},
+    arguments::{MAX_URL, hostname, image_name, web_url, whole_number},
     errors::bad_request,
-    health, limits, releases, wire,
+    health, limits, wire,
 };
 
 const IMAGE: &str = "string name of the docker image to use";
@@ -136,7 +136,7 @@ fn replicas(options: &Options<'_>) -> Result<u32, Error> {
             "The replicas option must be from 1 to {MAX_REPLICAS}."
         ))
     };
-    match options.get("replicas").map(releases::replicas) {
+    match options.get("replicas").map(whole_number) {
         None => Ok(1),
         Some(number) => number
             .filter(|number| (1..=MAX_REPLICAS).contains(number))

@@ -228,7 +228,8 @@ async fn remove_app_instance(launcher: Arc<Launcher>, arguments: Arguments) -> R
 }
 
 async fn get_container_info(launcher: Arc<Launcher>, arguments: Arguments) -> Result<Value, Error> {
-    let info = launcher.container_info(arguments.instance_id()?).await;
+    let (id, replica) = (arguments.instance_id()?, arguments.replica(1)?);
+    let info = launcher.container_info(id, replica).await;
     info.map(wire::from_json).map_err(|e| from_core(&e))
 }
 

@@ -15,7 +15,7 @@ use launcher_core::{
 };
 
 use super::{
-    arguments::{Arguments, image_name, web_url},
+    arguments::{Arguments, image_name, web_url, whole_number},
     errors::{bad_request, from_core},
     health,
     instances::texts,
@@ -107,7 +107,7 @@ pub(super) async fn set_root_url(
 
 /// `scale(instanceId, replicas)`
 pub(super) async fn scale(launcher: Arc<Launcher>, arguments: Arguments) -> Result<bool, Error> {
-    let number = arguments.value(1).and_then(replicas);
+    let number = arguments.value(1).and_then(whole_number);
     let number = number.ok_or_else(|| {
         bad_request("You must pass the whole number of replicas as the second argument (replicas).")
     })?;
@@ -144,14 +144,6 @@ pub(super) async fn diff(launcher: Arc<Launcher>, arguments: Arguments) -> Resul
     let (a, b) = (arguments.id("a", what)?, arguments.id_at(1, "b", what)?);
     let differences = launcher.diff_releases(a, b).map_err(|e| from_core(&e))?;
     Ok(Value::Array(differences.iter().map(difference).collect()))
-}
-
-/// A number of replicas, if it can be one.
-pub(super) fn replicas(value: &Value) -> Option<u32> {
-    let number = value
-        .as_f64()
-        .filter(|n| n.fract() == 0.0 && (0.0..=1e9).contains(n))?;
-    Some(number as u32)
 }
 
 /// Variables as a caller sends them; `null` takes one away that would stay.

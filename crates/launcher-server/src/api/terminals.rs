@@ -26,9 +26,9 @@ const MAX_SIZE: f64 = 1_000.0;
 pub(super) async fn open(launcher: Arc<Launcher>, arguments: Arguments) -> Result<Fields, Error> {
     let instance = arguments.instance_id()?.to_owned();
     may_open(&arguments, &instance)?;
-    check_replica(arguments.option(1, "replica"))?;
     let order = TerminalOrder {
         instance,
+        replica: arguments.replica(1)?,
         command: command(arguments.option(1, "command"))?,
         tty: tty(&arguments)?,
         peer: arguments.peer().map(str::to_owned),
@@ -108,13 +108,4 @@ pub(crate) fn terminal_size(cols: f64, rows: f64) -> Option<TerminalSize> {
         cols: cols as u16,
         rows: rows as u16,
     })
-}
-
-fn check_replica(option: Option<&Value>) -> Result<(), Error> {
-    match option.map(Value::as_f64) {
-        None | Some(Some(0.0)) => Ok(()),
-        _ => Err(bad_request(
-            "The replica option must be the number of one of the app instance's replicas, from 0.",
-        )),
-    }
 }

@@ -98,7 +98,7 @@ async fn what_does_not_get_ready_is_told_with_the_reason() {
     let error = world.launcher.await_ready(&id, timeout).await.unwrap_err();
     let text = error.to_string();
     assert!(
-        text.starts_with("not ready within 50ms: connection refused"),
+        text.starts_with("not ready within 50 ms: connection refused"),
         "{text}"
     );
     world.apps.heal();

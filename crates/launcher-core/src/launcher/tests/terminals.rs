@@ -51,6 +51,7 @@ impl World {
     fn ticket(&self, id: &str, command: &[&str]) -> Result<String, Error> {
         let order = TerminalOrder {
             instance: id.to_owned(),
+            replica: None,
             command: command.iter().map(|&word| word.to_owned()).collect(),
             tty: Some(TerminalSize { cols: 80, rows: 24 }),
             peer: Some("10.1.2.3".into()),

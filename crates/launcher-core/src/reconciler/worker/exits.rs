@@ -25,12 +25,14 @@ impl Exits {
     pub(super) async fn note(
         &mut self,
         container: &Container,
+        was_asked: bool,
         memory: &Memory,
         engine: &dyn Engine,
     ) {
         let place = (container.generation, container.replica);
         let crashes = memory.crashes.get(&place);
         let is_loop = crashes.is_some_and(|crashes| crashes.is_loop);
+        let crashes = crashes.filter(|_| !was_asked);
         let wait = crashes.and_then(Crashes::next_try);
         let wait = wait.map(|at| at.saturating_duration_since(std::time::Instant::now()));
         let log = match is_loop {
@@ -44,6 +46,7 @@ impl Exits {
             code: container.exit_code.unwrap_or_default(),
             reason: explain(container),
             at: container.finished_at.unwrap_or_else(Timestamp::now),
+            was_asked,
             next_try_at: wait.and_then(|wait| Timestamp::now().checked_add(wait).ok()),
             log,
         };

@@ -173,13 +173,15 @@ impl Worker {
     async fn notice(&mut self, view: &InstanceView, sight: &Sight) {
         let policy = self.policy(view);
         let known = self.memory.clone();
-        let ended = self.memory.notice(&situation(view, sight, &policy, &known));
+        let situation = situation(view, sight, &policy, &known);
+        let ended = self.memory.notice(&situation);
         for seen in ended {
             let container = &seen.container;
             let code = container.exit_code;
             tracing::info!(instance = %self.id, replica = container.replica, exit_code = code, "ended");
+            let was_asked = !situation.has_crashed(seen) && view.record.given_up.is_none();
             self.exits
-                .note(container, &self.memory, &*self.shared.engine)
+                .note(container, was_asked, &self.memory, &*self.shared.engine)
                 .await;
         }
     }
