@@ -39,8 +39,15 @@ export async function image(name) {
 /** Inspect documents of all containers with the launcher's label, running or not. */
 export async function labelledContainers() {
   const ids = lines(await docker('ps', '--all', '--quiet', '--no-trunc', '--filter', 'label=launcher.instance'));
-  const found = await Promise.all(ids.map(container));
-  return found.filter(Boolean);
+  return ids.length > 0 ? inspected(ids) : [];
+}
+
+/** Those of these containers that are still there. */
+async function inspected(ids) {
+  const { stdout, stderr } = await run('docker', ['container', 'inspect', ...ids], { maxBuffer: 64 << 20, timeout: 300_000 }).catch((error) => error);
+  const strange = (stderr ?? 'no answer').split('\n').filter((line) => line !== '' && !/No such container/i.test(line));
+  if (strange.length > 0) throw new Error(`docker container inspect: ${strange.join('; ')}`);
+  return JSON.parse(stdout);
 }
 
 /** Ids of all containers, so that two moments can be compared. */
