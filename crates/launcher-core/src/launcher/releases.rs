@@ -273,12 +273,15 @@ pub(crate) fn readiness(view: &InstanceView) -> Option<Result<(), String>> {
             ))
         }
         Wanted::Removed => Some(Err("the app instance is being removed".into())),
+        // What is on its way may be better than what there is.
+        Wanted::Running { .. }
+            if observed.carried_out != record.wish || record.rollout.is_some() =>
+        {
+            None
+        }
         Wanted::Running { .. } if observed.status == Status::Crashed => {
             Some(Err("the app's program ends again and again".into()))
         }
-        Wanted::Running { .. } => {
-            let is_done = observed.carried_out == record.wish && record.rollout.is_none();
-            (is_done && is_ready()).then_some(Ok(()))
-        }
+        Wanted::Running { .. } => is_ready().then_some(Ok(())),
     }
 }
