@@ -67,7 +67,7 @@ describe('a program that ends', { concurrency: true }, () => {
   });
 
   it('and is wanted all the same runs again when what ails it is mended', async () => {
-    const app = await launchScript(world, `[ -e /mended ] || exit 1; ${serve}`, { hostname: 'mended.test' });
+    const app = await launchScript(world, `[ -e /mended ] || { sleep 1; exit 1; }; ${serve}`, { hostname: 'mended.test' });
     await app.until(({ status }) => status === 'crashed', 'a crash loop');
     const { containerId } = app.document;
     await world.ddp.call('setEnvironment', app.id, { SCRIPT: serve });

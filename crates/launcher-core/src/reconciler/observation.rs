@@ -40,10 +40,11 @@ pub(crate) fn enter(view: &mut InstanceView, picture: &Picture<'_>) {
         }
     }
     let ended = &view.observed.ended;
-    for line in lines
-        .iter_mut()
-        .filter(|line| line.run.is_some() && ended.contains(&line.run))
-    {
+    // Where the look shows the end as well, it tells more of it.
+    let is_older = |line: &&mut ContainerView| {
+        line.status == Status::Running && line.run.is_some() && ended.contains(&line.run)
+    };
+    for line in lines.iter_mut().filter(is_older) {
         line.end();
     }
     let observed = &mut view.observed;
