@@ -43,6 +43,22 @@ pub fn masked_value(name: &str, value: &str) -> String {
     }
 }
 
+/// The publishable form of a command's words. A word after an option whose name says that it is secret
+/// is taken for its value.
+#[must_use]
+pub fn masked_command(words: &[String]) -> Vec<String> {
+    let mut option = "";
+    let masked = words.iter().map(|word| {
+        let named = masked_value(option, word);
+        option = match word.strip_prefix('-') {
+            Some(name) if !name.contains('=') => name,
+            _ => "",
+        };
+        named
+    });
+    masked.collect()
+}
+
 fn is_secret_name(name: &str) -> bool {
     let name = name.to_ascii_uppercase();
     SECRET_WORDS.iter().any(|word| name.contains(word))
@@ -141,6 +157,13 @@ mod tests {
         for (value, shown) in cases {
             assert_eq!(masked_value("MONGO_URL", value), shown);
         }
+    }
+
+    #[test]
+    fn the_value_of_a_secret_option_is_hidden() {
+        let words = ["mysql", "--password", "hunter2", "--user", "me", "-v"];
+        let shown = masked_command(&words.map(str::to_owned));
+        assert_eq!(shown, ["mysql", "--password", MASK, "--user", "me", "-v"]);
     }
 
     #[test]

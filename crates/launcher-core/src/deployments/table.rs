@@ -60,12 +60,12 @@ impl Deployments {
     }
 
     /// Of an instance, those that are not over.
-    pub(crate) fn under_way(&self, instance: &str) -> Vec<String> {
+    pub(crate) fn under_way(&self, instance: &str) -> Vec<Deployment> {
         let table = self.table.lock();
         let own = table
             .values()
             .filter(|d| d.instance == instance && !d.status.is_final());
-        own.map(|d| d.id.clone()).collect()
+        own.cloned().collect()
     }
 
     /// All that are not over.

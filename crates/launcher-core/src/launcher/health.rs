@@ -49,6 +49,7 @@ fn count(views: &[InstanceView]) -> Vec<(Status, usize)> {
     let all = [
         Status::Running,
         Status::Stopped,
+        Status::Crashed,
         Status::Creating,
         Status::Pulling,
         Status::Removing,

@@ -109,6 +109,8 @@ impl Launcher {
             // Somebody has stopped it meanwhile: it was launched all the same.
             Ok(()) | Err(Error::Superseded(_)) => {}
             Err(Error::NoSuchInstance(_)) => return Err(removed_meanwhile()),
+            // The same, or deployed: it is no longer this caller's alone.
+            Err(_) if self.was_wished_anew(&id) => {}
             Err(error) => {
                 self.take_back(&id).await;
                 return Err(given_up(error));
@@ -116,6 +118,12 @@ impl Launcher {
         }
         self.list_image(&image).await;
         Ok(id)
+    }
+
+    /// Whether there has been a wish since the instance was launched.
+    fn was_wished_anew(&self, id: &str) -> bool {
+        let view = self.instances.view(id);
+        view.is_ok_and(|view| view.record.wish != 1)
     }
 
     /// Starts an instance that is stopped.

@@ -13,7 +13,7 @@ use crate::{
     health::{Health, HealthSettings, ProbeTarget, in_words},
     instances::{ContentChange, Order, Wish},
     logs,
-    releases::{self, Reason},
+    releases::{self, Reason, ReleaseStatus},
 };
 
 /// How long an app may take to get ready beyond its start period, where nothing else is said.
@@ -94,13 +94,13 @@ impl Launcher {
     pub async fn rollback(&self, id: &str, release: &str) -> Result<String, Error> {
         self.instances.view(id)?;
         let unknown = || Error::NoSuchRelease(release.to_owned());
-        let content = self
-            .releases
-            .get(id, release)
-            .ok_or_else(unknown)?
-            .content
-            .clone();
-        let hostnames = Some(content.hostnames.clone());
+        let release = self.releases.get(id, release).ok_or_else(unknown)?;
+        let content = release.content.clone();
+        // Of one that another took the place of it is known which hostnames it had in the end.
+        let hostnames = match release.status {
+            ReleaseStatus::Superseded => Some(content.hostnames.clone()),
+            ReleaseStatus::Current | ReleaseStatus::Failed | ReleaseStatus::Pending => None,
+        };
         let change = move |record: &mut AppInstance| {
             content.enter(record);
             Ok(())

@@ -13,6 +13,8 @@ const KEPT: usize = 25;
 pub(crate) struct Releases {
     store: Arc<dyn Store>,
     observer: Arc<dyn Observer>,
+    /// Held from the reading of a release until it is stored and entered, so that no change is lost.
+    writing: tokio::sync::Mutex<()>,
     /// By instance, oldest first.
     table: Mutex<HashMap<String, Vec<Arc<Release>>>>,
 }
@@ -22,6 +24,7 @@ impl Releases {
         Self {
             store,
             observer,
+            writing: tokio::sync::Mutex::default(),
             table: Mutex::default(),
         }
     }
@@ -84,6 +87,7 @@ impl Releases {
 
     /// Records a release, and forgets the oldest that nobody needs.
     pub(crate) async fn put(&self, release: Release) -> Result<(), Error> {
+        let _order = self.writing.lock().await;
         self.store.put(&release).await?;
         let instance = release.instance.clone();
         self.enter(release);
@@ -101,6 +105,7 @@ impl Releases {
         id: &str,
         change: impl FnOnce(&mut Release),
     ) -> Result<(), Error> {
+        let _order = self.writing.lock().await;
         let Some(known) = self.get(instance, id) else {
             return Ok(());
         };

@@ -17,7 +17,7 @@ use crate::{
     Error,
     audit::{AuditAction, AuditEntry},
     engine::{EngineError, Exec, ExecControl, ExecSpec, TerminalSize},
-    environment::masked_value,
+    environment::masked_command,
     ids::random_id,
     store::StoreError,
 };
@@ -81,14 +81,13 @@ impl Admitted {
         if let Some(limit) = self.over {
             return Err(Error::TooManyTerminals(limit));
         }
-        let command = order.command.iter();
         let entry = AuditEntry {
             id: random_id(),
             action: AuditAction::Exec,
             instance: order.instance.clone(),
             container: self.terminals.container(order)?,
             peer: order.peer.clone(),
-            command: command.map(|word| masked_value("", word)).collect(),
+            command: masked_command(&order.command),
             started_at: Timestamp::now(),
             ended_at: None,
             exit_code: None,

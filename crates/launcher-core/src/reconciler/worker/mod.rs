@@ -209,7 +209,7 @@ impl Worker {
         if is_done {
             self.carried_out(view);
             if view.record.rollout.is_none() && nothing_leaves {
-                self.drained().await;
+                self.drained(view).await;
             }
         }
         match next {
@@ -252,15 +252,21 @@ impl Worker {
         });
     }
 
-    /// Nothing is left of earlier releases: deployments that were seen through are over.
-    async fn drained(&mut self) {
+    /// Nothing is left of earlier releases: deployments that were seen through are over. One that has
+    /// just failed or begun is another's to tell of.
+    async fn drained(&mut self, view: &InstanceView) {
         if std::mem::take(&mut self.may_drain) {
             let deployments = &self.shared.deployments;
-            for deployment in deployments.under_way(&self.id) {
+            let mut under_way = deployments.under_way(&self.id);
+            under_way.retain(|deployment| {
+                deployment.status == DeploymentStatus::Draining
+                    || Some(&deployment.release) == view.record.release.as_ref()
+            });
+            for deployment in under_way {
                 let text = "the old containers have ended";
                 Failpoint::OldOnesEnded.reach();
                 deployments
-                    .step(&deployment, DeploymentStatus::Succeeded, text)
+                    .step(&deployment.id, DeploymentStatus::Succeeded, text)
                     .await;
                 Failpoint::EndTold.reach();
             }

@@ -171,6 +171,12 @@ impl Worker {
             .and_then(|digest| ImageName::parse(digest).ok())
         {
             Some(exact) => images.pull(&exact).await,
+            // A deployment that asks for this image must not end with another one.
+            None if record.rollout.is_some() => Err(Error::NotCarriedOut(format!(
+                "the image {} of that release is not on the engine any more, and no registry is known \
+                 to have it",
+                record.image
+            ))),
             None => {
                 tracing::warn!(instance = %record.id, image = %record.image,
                     "the release's own image is gone; the newest of its name is taken");
