@@ -119,8 +119,8 @@ try {
   await pause(quietSeconds * 1000);
   row(`CPU when nothing happens, over ${quietSeconds} s, of one core`, (100 * (await cpu(pid) - begun)) / (now() - at), '%', 1);
   const { now: resident, most } = await memory(pid);
-  row('memory of the launcher', resident, 'MiB', 60);
-  row('memory of the launcher, the most', most, 'MiB', 60);
+  row('memory of the launcher', resident, 'MiB', 57.2);
+  row('memory of the launcher, the most', most, 'MiB', 57.2);
 
   const crowd = await Crowd.gather(world.url, subscribers);
   await pause(2_000);

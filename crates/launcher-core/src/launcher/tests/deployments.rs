@@ -1,7 +1,7 @@
 //! Releases that take the place of others, replicas, and waiting until an app answers.
 
 use super::*;
-use crate::{DeployOptions, DeploymentStatus, ReleaseStatus, Role, health::Health};
+use crate::{DeployOptions, DeploymentStatus, ReleaseStatus, Role, engine::Engine, health::Health};
 
 impl World {
     fn deployment(&self, id: &str) -> Deployment {
@@ -370,4 +370,102 @@ async fn requests_go_past_a_replica_that_does_not_answer() {
         })
         .await;
     assert_eq!(world.ports(&id)[1], ports[1], "the other one went on");
+}
+
+#[tokio::test]
+async fn a_rollback_to_what_is_gone_fails_and_changes_nothing() {
+    let world = World::new().await;
+    let id = world.launcher.launch(options("app", &[])).await.unwrap();
+    let old_image = world.view(&id).observed.image_id.unwrap();
+    let newer = world.engine.rename("app:latest");
+    let options = DeployOptions::default();
+    let deployment = world.launcher.deploy(&id, options).await.unwrap();
+    world.ended(&deployment).await;
+    world
+        .until("the old container has ended", |w| w.ports(&id).len() == 1)
+        .await;
+    for container in world.engine.all() {
+        if container.image_id == old_image {
+            world.engine.vanish(&container.id, false);
+        }
+    }
+    world.engine.discard_image(&old_image).await.unwrap();
+
+    let first = world.releases(&id)[0].0.clone();
+    let deployment = world.launcher.rollback(&id, &first).await.unwrap();
+    let failed = world.ended(&deployment).await;
+    assert_eq!(failed.status, DeploymentStatus::Failed);
+    let error = failed.error.unwrap();
+    assert!(error.contains("is not on the engine any more"), "{error}");
+    assert_eq!(world.view(&id).observed.image_id, Some(newer));
+}
+
+#[tokio::test]
+async fn a_rollback_to_what_runs_keeps_the_hostnames_of_now() {
+    let world = World::new().await;
+    let launch = options("app", &["a.test"]);
+    let id = world.launcher.launch(launch).await.unwrap();
+    let added = hostname("b.test");
+    world.launcher.add_hostname(&id, added).await.unwrap();
+    let current = world.releases(&id)[0].0.clone();
+    let deployment = world.launcher.rollback(&id, &current).await.unwrap();
+    world.ended(&deployment).await;
+    let names = world.view(&id).record.hostnames.clone();
+    assert_eq!(names, [hostname("a.test"), hostname("b.test")]);
+}
+
+#[tokio::test]
+async fn a_query_of_a_path_is_not_shown_by_a_comparison() {
+    let world = World::new().await;
+    let asking = |path: &str| HealthSettings {
+        path: Some(path.into()),
+        ..HealthSettings::default()
+    };
+    let launch = LaunchOptions {
+        health: asking("/up?token=a"),
+        ..options("app", &[])
+    };
+    let id = world.launcher.launch(launch).await.unwrap();
+    let deploy = DeployOptions {
+        health: Some(asking("/up?token=b")),
+        ..DeployOptions::default()
+    };
+    let deployment = world.launcher.deploy(&id, deploy).await.unwrap();
+    world.ended(&deployment).await;
+    let releases = world.releases(&id);
+    let differs = world
+        .launcher
+        .diff_releases(&releases[0].0, &releases[1].0)
+        .unwrap();
+    let [path] = differs.as_slice() else {
+        panic!("{differs:?}");
+    };
+    assert_eq!(path.field, "health.path");
+    assert!(path.is_secret && path.before.is_none() && path.after.is_none());
+}
+
+#[tokio::test]
+async fn a_launch_that_waits_is_not_undone_when_somebody_else_stops_the_instance() {
+    let world = World::new().await;
+    world.apps.be_silent_after(0);
+    let launch = LaunchOptions {
+        wait: Wait::Ready,
+        ..options("app", &[])
+    };
+    let starting = |world: &World| {
+        let known = world.heard.now.lock();
+        let starts = known
+            .values()
+            .find(|view| view.observed.health == Health::Starting);
+        starts.map(|view| view.record.id.clone())
+    };
+    let stopping = async {
+        world.until("it starts", |w| starting(w).is_some()).await;
+        let id = starting(&world).unwrap();
+        world.launcher.stop_instance(&id).await.unwrap();
+        id
+    };
+    let (launched, stopped) = tokio::join!(world.launcher.launch(launch), stopping);
+    assert_eq!(launched.unwrap(), stopped);
+    assert_eq!(world.view(&stopped).observed.status, Status::Stopped);
 }
