@@ -68,7 +68,9 @@ pub use hostname::Hostname;
 pub use hosts::{Host, HostChange, HostSettings};
 pub use image::{Image, ImageStatus};
 pub use image_name::ImageName;
-pub use launcher::{DeployOptions, Health, LaunchOptions, Launcher, Parts, Settings, Wait};
+pub use launcher::{
+    DeployOptions, EnvironmentChange, Health, LaunchOptions, Launcher, Parts, Settings, Wait,
+};
 pub use limits::Limits;
 pub use logs::AppLogLine;
 pub use observer::{Change, Observer};

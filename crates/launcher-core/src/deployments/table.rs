@@ -82,6 +82,16 @@ impl Deployments {
         own.any(|d| d.status == DeploymentStatus::Failed)
     }
 
+    /// Whether requests go to the containers of a deployment, or did.
+    pub(crate) fn has_switched(&self, id: &str) -> bool {
+        let table = self.table.lock();
+        let status = table.get(id).map(|deployment| deployment.status);
+        matches!(
+            status,
+            Some(DeploymentStatus::Draining | DeploymentStatus::Succeeded)
+        )
+    }
+
     /// Notes a step. What is told already is not told again.
     pub(crate) async fn step(&self, id: &str, status: DeploymentStatus, text: impl Into<String>) {
         let text = text.into();

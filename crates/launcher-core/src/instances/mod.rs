@@ -17,7 +17,7 @@ use jiff::Timestamp;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{Notify, watch};
 
-pub(crate) use rollouts::{ContentChange, Order};
+pub(crate) use rollouts::{ContentChange, Order, SWITCHED_TEXT};
 pub(crate) use waiting::{Goal, LAUNCH, given_up};
 pub(crate) use wishes::Wish;
 

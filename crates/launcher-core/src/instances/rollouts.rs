@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::{Goal, Instances};
 use crate::{
-    AppInstance, Error, Hostname, Wanted,
+    AppInstance, Error, Hostname, InstanceView, Wanted,
     app_instance::Rollout,
     deployments::{Deployment, DeploymentStatus, DeploymentStep},
     engine::EngineImage,
@@ -43,12 +43,24 @@ impl Order {
     }
 }
 
+/// What follows once it is recorded that a new release serves.
+pub(super) struct Switched {
+    deployment: String,
+    release: Option<String>,
+    from_release: Option<String>,
+    /// Those that the release before had in the end.
+    hostnames: Vec<Hostname>,
+}
+
 /// What was recorded for an order.
 pub(crate) struct Begun {
     pub(crate) deployment: String,
     /// What to wait for; `None`: the release runs when the instance is started.
     pub(crate) goal: Option<Goal>,
 }
+
+/// What is told of a deployment from the switch on.
+pub(crate) const SWITCHED_TEXT: &str = "requests go to the new containers";
 
 impl Instances {
     /// Records a new release of an instance, and that it is to take the place of the one that serves.
@@ -60,6 +72,10 @@ impl Instances {
             return Err(Error::NoSuchInstance(id.to_owned()));
         }
         let mut record = current.clone();
+        // One that has not served yet is overtaken.
+        let switched = self.enter_switch_if_done(&view, &mut record);
+        let overtaken = record.rollout.take();
+        let before = record.hostnames.clone();
         (order.change)(&mut record)?;
         for hostname in order.hostnames.iter().flatten() {
             self.check_free(hostname, id)?;
@@ -78,19 +94,14 @@ impl Instances {
                 restart: false,
             };
         }
-        // One that has not served yet is overtaken.
-        let has_switched = view.observed.carried_out == current.wish;
-        let (from, from_release, before) = match &current.rollout {
-            Some(under_way) if !has_switched => {
-                let Rollout {
-                    from,
-                    from_release,
-                    before,
-                    ..
-                } = under_way.clone();
-                (from, from_release, before)
-            }
-            _ => (
+        let (from, from_release, wanted_before) = match overtaken.clone() {
+            Some(Rollout {
+                from,
+                from_release,
+                before,
+                ..
+            }) => (from, from_release, before),
+            None => (
                 current.generation,
                 current.release.clone(),
                 current.wanted.clone(),
@@ -105,7 +116,7 @@ impl Instances {
             wish: record.wish,
             from,
             from_release: from_release.clone(),
-            before,
+            before: wanted_before,
             hostnames: order.hostnames.clone(),
         };
         record.rollout = runs.then_some(rollout);
@@ -128,13 +139,15 @@ impl Instances {
             return Err(error);
         }
         Failpoint::WishRecorded.reach();
-        if let Some(overtaken) = current.rollout.as_ref().filter(|_| !has_switched) {
+        if let Some(switched) = switched {
+            self.tell_switch(id, switched).await;
+        }
+        if let Some(overtaken) = &overtaken {
             let text = "another deployment was begun";
             self.overtake(id, overtaken, current.release.as_deref(), text)
                 .await;
         }
         if !runs {
-            let before = current.hostnames.clone();
             self.follow_on(id, &release_id, from_release.as_deref(), before)
                 .await;
         }
@@ -147,28 +160,63 @@ impl Instances {
 
     /// Records that the new release serves; false when another wish came first.
     pub(crate) async fn finish_rollout(&self, id: &str, deployment: &str) -> Result<bool, Error> {
-        let (mut finished, mut before) = (None, Vec::new());
+        let mut switched = None;
         let change = self.change(id, |_, record| {
-            let Some(rollout) = record.rollout.take_if(|r| r.deployment == deployment) else {
-                return Ok(());
-            };
-            before.clone_from(&record.hostnames);
-            if let Some(hostnames) = rollout.hostnames.clone() {
-                // What somebody else was given meanwhile stays with them.
-                let is_free = |name: &Hostname| self.check_free(name, id).is_ok();
-                record.hostnames = hostnames.into_iter().filter(is_free).collect();
-            }
-            finished = Some((rollout, record.release.clone()));
+            let rollout = record.rollout.take_if(|r| r.deployment == deployment);
+            switched = rollout.map(|rollout| self.enter_switch(record, rollout));
             Ok(())
         });
         change.await?;
-        let Some((rollout, Some(release))) = finished else {
-            return Ok(false);
-        };
-        Failpoint::FinishRecorded.reach();
-        self.follow_on(id, &release, rollout.from_release.as_deref(), before)
-            .await;
+        match switched {
+            Some(switched) => self.tell_switch(id, switched).await,
+            // Whoever wished something else since then may have recorded it.
+            None => return Ok(self.deployments.has_switched(deployment)),
+        }
         Ok(true)
+    }
+
+    /// Enters in a record that its new release serves, if it does and nobody has written that down yet.
+    /// What is wished next goes on from there.
+    pub(super) fn enter_switch_if_done(
+        &self,
+        view: &InstanceView,
+        record: &mut AppInstance,
+    ) -> Option<Switched> {
+        let serves = |rollout: &mut Rollout| view.observed.carried_out >= rollout.wish;
+        let rollout = record.rollout.take_if(serves)?;
+        Some(self.enter_switch(record, rollout))
+    }
+
+    fn enter_switch(&self, record: &mut AppInstance, rollout: Rollout) -> Switched {
+        let before = record.hostnames.clone();
+        if let Some(hostnames) = rollout.hostnames {
+            // What somebody else was given meanwhile stays with them.
+            let is_free = |name: &Hostname| self.check_free(name, &record.id).is_ok();
+            record.hostnames = hostnames.into_iter().filter(is_free).collect();
+        }
+        Switched {
+            deployment: rollout.deployment,
+            release: record.release.clone(),
+            from_release: rollout.from_release,
+            hostnames: before,
+        }
+    }
+
+    /// Writes down what follows from a switch that has been recorded.
+    pub(super) async fn tell_switch(&self, id: &str, switched: Switched) {
+        Failpoint::FinishRecorded.reach();
+        let deployments = &self.deployments;
+        deployments
+            .step(
+                &switched.deployment,
+                DeploymentStatus::Draining,
+                SWITCHED_TEXT,
+            )
+            .await;
+        if let Some(release) = &switched.release {
+            let from = switched.from_release.as_deref();
+            self.follow_on(id, release, from, switched.hostnames).await;
+        }
     }
 
     /// The release before is wanted again, as it was. Does nothing when another wish came first.

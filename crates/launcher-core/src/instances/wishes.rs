@@ -18,7 +18,7 @@ pub(crate) enum Wish {
 impl Instances {
     /// Records a wish for an instance and returns what to wait for.
     pub(crate) async fn wish(&self, id: &str, wish: Wish) -> Result<Goal, Error> {
-        let mut abandoned = None;
+        let (mut abandoned, mut switched) = (None, None);
         let entered = self.change(id, |view, record| {
             if wish == Wish::Start && is_starting(view) {
                 return Ok(());
@@ -33,6 +33,7 @@ impl Instances {
             if wish == Wish::Remove {
                 record.hostnames.clear();
             }
+            switched = self.enter_switch_if_done(view, record);
             // What has not proven itself is not what is started the next time.
             if let Wish::Stop | Wish::Kill | Wish::Remove = wish
                 && let Some(rollout) = record.rollout.take()
@@ -44,6 +45,9 @@ impl Instances {
             Ok(())
         });
         let record = entered.await?;
+        if let Some(switched) = switched {
+            self.tell_switch(id, switched).await;
+        }
         if let Some((rollout, release)) = abandoned {
             Failpoint::Abandoned.reach();
             let text = "the app instance was stopped";

@@ -21,8 +21,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use first_look::first_look;
 pub use health::Health;
 pub use instances::{LaunchOptions, Wait};
-pub use releases::DeployOptions;
 pub(crate) use releases::Readiness;
+pub use releases::{DeployOptions, EnvironmentChange};
 
 use crate::{
     BuildSettings, Error, Observer, Traffic,

@@ -21,13 +21,16 @@ const BEYOND_START: Duration = Duration::from_secs(30);
 /// Lines that are told of an app that did not get ready.
 const LOG_LINES: usize = 20;
 
+/// Makes an instance's variables from those that it has.
+pub type EnvironmentChange = Box<dyn FnOnce(&Environment) -> Environment + Send>;
+
 /// What a deployment changes. What is left out stays as it is.
-#[derive(Clone, Debug, Default)]
+#[derive(Default)]
 pub struct DeployOptions {
     /// The image; without one, the newest of the same name.
     pub image: Option<ImageName>,
-    /// All variables.
-    pub env: Option<Environment>,
+    /// The variables, made from those of the moment at which the release is recorded.
+    pub env: Option<EnvironmentChange>,
     /// What each container may use.
     pub limits: Option<Limits>,
     /// How it is found out whether they answer.
@@ -50,7 +53,9 @@ impl Launcher {
             } = options;
             record.image_id = None;
             record.image = image.unwrap_or_else(|| record.image.clone());
-            record.env = env.unwrap_or_else(|| record.env.clone());
+            if let Some(change) = env {
+                record.env = change(&record.env);
+            }
             record.limits = limits.unwrap_or_else(|| record.limits.clone());
             record.health = health.unwrap_or_else(|| record.health.clone());
             Ok(())
@@ -65,7 +70,7 @@ impl Launcher {
     pub async fn set_environment(
         &self,
         id: &str,
-        change: impl FnOnce(&Environment) -> Environment + Send + 'static,
+        change: EnvironmentChange,
     ) -> Result<String, Error> {
         let change = move |record: &mut AppInstance| {
             record.env = change(&record.env);

@@ -14,6 +14,8 @@ use crate::{StatsMinute, ids::random_id, stats::DAY};
 pub(crate) struct MemoryStore {
     id: String,
     tables: Mutex<Tables>,
+    /// What is not written at present.
+    refused: Mutex<Option<Kind>>,
 }
 
 #[derive(Default)]
@@ -30,11 +32,22 @@ impl Tables {
 }
 
 impl MemoryStore {
+    /// Writes nothing of this kind from now on.
+    pub(crate) fn refuse(&self, kind: Kind) {
+        *self.refused.lock() = Some(kind);
+    }
+
+    /// Writes everything.
+    pub(crate) fn heal(&self) {
+        *self.refused.lock() = None;
+    }
+
     /// An empty one of the launcher with this id.
     pub(crate) fn of(id: &str) -> Self {
         Self {
             id: id.to_owned(),
             tables: Mutex::default(),
+            refused: Mutex::default(),
         }
     }
 }
@@ -44,6 +57,7 @@ impl Default for MemoryStore {
         Self {
             id: random_id(),
             tables: Mutex::default(),
+            refused: Mutex::default(),
         }
     }
 }
@@ -64,6 +78,9 @@ impl Store for MemoryStore {
     }
 
     async fn write(&self, kind: Kind, id: &str, json: String) -> Result<(), StoreError> {
+        if *self.refused.lock() == Some(kind) {
+            return Err(StoreError::Failed("refused".to_owned()));
+        }
         let mut tables = self.tables.lock();
         tables.records(kind).insert(id.to_owned(), json);
         Ok(())

@@ -10,7 +10,7 @@ use ddp_server::{
     object,
 };
 use launcher_core::{
-    DeployOptions, Deployment, DeploymentStep, Difference, Environment, Launcher, Release,
+    DeployOptions, Deployment, DeploymentStep, Difference, EnvironmentChange, Launcher, Release,
     environment::{self, MASK},
 };
 
@@ -42,10 +42,9 @@ pub(super) async fn deploy(launcher: Arc<Launcher>, arguments: Arguments) -> Res
         }
     };
     let given = arguments.option(1, "env").map(variables).transpose()?;
-    let now = launcher.environment(id).map_err(|e| from_core(&e))?;
     let options = DeployOptions {
         image,
-        env: given.map(|env| with_own(&now, env)),
+        env: given.map(with_own),
         limits: arguments
             .option(1, "limits")
             .map(limits::parse)
@@ -82,9 +81,8 @@ pub(super) async fn set_environment(
         )
     })?;
     let env = variables(env)?;
-    let change = move |now: &Environment| with_own(now, env);
     let begun = launcher
-        .set_environment(arguments.instance_id()?, change)
+        .set_environment(arguments.instance_id()?, with_own(env))
         .await;
     begun.map_err(|e| from_core(&e))
 }
@@ -178,17 +176,15 @@ fn variables(env: &Value) -> Result<Vec<(String, Option<String>)>, Error> {
 }
 
 /// All variables anew, but for those that have options of their own.
-fn with_own(now: &Environment, env: Vec<(String, Option<String>)>) -> Environment {
-    let stays = |name: &&&str| !env.iter().any(|(given, _)| given == **name);
-    let own = OWN_OPTIONS.iter().filter(stays);
-    let mut all: Environment = own
-        .filter_map(|name| Some(((*name).to_owned(), now.get(*name)?.clone())))
-        .collect();
-    all.extend(
-        env.into_iter()
-            .filter_map(|(name, value)| Some((name, value?))),
-    );
-    all
+fn with_own(env: Vec<(String, Option<String>)>) -> EnvironmentChange {
+    Box::new(move |now| {
+        let stays = |name: &&&str| !env.iter().any(|(given, _)| given == **name);
+        let own = OWN_OPTIONS.iter().filter(stays);
+        let own = own.filter_map(|name| Some(((*name).to_owned(), now.get(*name)?.clone())));
+        let given = env.iter().cloned();
+        let given = given.filter_map(|(name, value)| Some((name, value?)));
+        own.chain(given).collect()
+    })
 }
 
 /// Adds the publications to a server.

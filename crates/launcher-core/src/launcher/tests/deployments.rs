@@ -1,7 +1,11 @@
 //! Releases that take the place of others, replicas, and waiting until an app answers.
 
 use super::*;
-use crate::{DeployOptions, DeploymentStatus, ReleaseStatus, Role, engine::Engine, health::Health};
+use crate::{
+    DeployOptions, DeploymentStatus, EnvironmentChange, ReleaseStatus, Role, engine::Engine,
+    health::Health, store::Kind,
+};
+use futures_util::{FutureExt, future::BoxFuture};
 
 impl World {
     fn deployment(&self, id: &str) -> Deployment {
@@ -30,7 +34,10 @@ impl World {
             env.insert(name.into(), value.into());
             env
         };
-        self.launcher.set_environment(id, change).await.unwrap()
+        self.launcher
+            .set_environment(id, Box::new(change))
+            .await
+            .unwrap()
     }
 
     fn ports(&self, id: &str) -> Vec<u16> {
@@ -276,6 +283,72 @@ async fn the_newer_of_two_deployments_counts() {
     );
     let env = world.launcher.environment(&id).unwrap();
     assert!(env.contains_key("A") && env.contains_key("B"));
+}
+
+#[tokio::test]
+async fn what_is_wished_after_a_switch_goes_on_from_the_new_release() {
+    let deploy: fn(&World, &str) -> BoxFuture<'static, ()> = |w, id| {
+        let (launcher, id) = (Arc::clone(&w.launcher), id.to_owned());
+        let options = DeployOptions::default();
+        async move { drop(launcher.deploy(&id, options).await.unwrap()) }.boxed()
+    };
+    let stop: fn(&World, &str) -> BoxFuture<'static, ()> = |w, id| {
+        let (launcher, id) = (Arc::clone(&w.launcher), id.to_owned());
+        async move { launcher.stop_instance(&id).await.unwrap() }.boxed()
+    };
+    for wish in [deploy, stop] {
+        let world = World::new().await;
+        let id = world.launcher.launch(options("app", &[])).await.unwrap();
+        world.launcher.await_ready(&id, None).await.unwrap();
+        let port = world.view(&id).observed.port.unwrap();
+        world.apps.be_silent_after(port);
+        let first = world.set(&id, "A", "1").await;
+        world
+            .until("it waits", |w| {
+                w.deployment(&first).status == DeploymentStatus::Waiting
+            })
+            .await;
+        // It serves, but that cannot be written down yet.
+        world.store.refuse(Kind::Instance);
+        world.apps.heal();
+        world
+            .until("it serves", |w| {
+                w.view(&id).observed.carried_out == w.view(&id).record.wish
+            })
+            .await;
+        assert!(world.view(&id).record.rollout.is_some(), "not written down");
+        world.store.heal();
+        wish(&world, &id).await;
+        assert_eq!(
+            world.ended(&first).await.status,
+            DeploymentStatus::Succeeded,
+            "it has served"
+        );
+        assert!(world.view(&id).record.env.contains_key("A"));
+        let (oldest, status) = world.releases(&id)[0].clone();
+        assert_eq!(status, ReleaseStatus::Superseded);
+        let following = world.launcher.release(&oldest).unwrap().number;
+        assert!(world.view(&id).record.generation > following);
+    }
+}
+
+#[tokio::test]
+async fn variables_are_made_from_those_of_the_moment() {
+    let world = World::new().await;
+    let id = world.launcher.launch(options("app", &[])).await.unwrap();
+    let env: EnvironmentChange = Box::new(|now| {
+        let mut env = now.clone();
+        env.insert("B".into(), "2".into());
+        env
+    });
+    let deploy = DeployOptions {
+        env: Some(env),
+        ..DeployOptions::default()
+    };
+    let (_, second) = tokio::join!(world.set(&id, "A", "1"), world.launcher.deploy(&id, deploy));
+    world.ended(&second.unwrap()).await;
+    let env = world.launcher.environment(&id).unwrap();
+    assert!(env.contains_key("A") && env.contains_key("B"), "{env:?}");
 }
 
 #[tokio::test]

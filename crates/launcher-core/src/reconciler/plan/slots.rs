@@ -35,7 +35,9 @@ fn restart(s: &Situation<'_>, seen: &Seen) -> Next {
     let crashes = s.memory.crashes_of(&seen.container);
     let (restarts, next_try) =
         crashes.map_or((0, None), |crashes| (crashes.restarts, crashes.next_try()));
-    if s.policy.most_restarts > 0 && restarts >= s.policy.most_restarts && !rollout::is_pending(s) {
+    // Of a release that is to take the place of another its deployment decides what follows.
+    let decides = s.replaces.is_none() && !rollout::is_pending(s);
+    if decides && s.policy.most_restarts > 0 && restarts >= s.policy.most_restarts {
         return Next::GiveUp(seen.container.replica);
     }
     start_at(s, seen, next_try.max(s.memory.not_before))

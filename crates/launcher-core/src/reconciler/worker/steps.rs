@@ -10,6 +10,7 @@ use crate::{
     deployments::DeploymentStatus,
     engine::{EngineError, EngineImage},
     failpoints::Failpoint,
+    instances::SWITCHED_TEXT,
     reconciler::plan::{Seen, Step},
 };
 
@@ -73,8 +74,8 @@ impl Worker {
             }
             Step::Kill(_) | Step::Remove(_) => drop(timeout(EFFECT, self.wake.notified()).await),
             Step::Switch => {
-                let text = "requests go to the new containers";
-                self.tell_step(view, DeploymentStatus::Draining, text).await;
+                self.tell_step(view, DeploymentStatus::Draining, SWITCHED_TEXT)
+                    .await;
                 Failpoint::SwitchTold.reach();
             }
             Step::Create(replica) => {
