@@ -89,6 +89,13 @@ pub struct Rollout {
     pub hostnames: Option<Vec<Hostname>>,
 }
 
+impl Rollout {
+    /// Whether the instance is to run until the new release is ready, rather than to be started with it.
+    pub(crate) fn is_of_running(&self) -> bool {
+        matches!(self.before, Wanted::Running { .. })
+    }
+}
+
 /// What should be the case.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", tag = "state")]

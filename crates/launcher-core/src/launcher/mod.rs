@@ -13,7 +13,6 @@ mod tests;
 
 use std::{net::IpAddr, path::PathBuf, sync::Arc};
 
-use jiff::Timestamp;
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -209,7 +208,6 @@ impl Launcher {
             launcher_id: id.clone(),
             bind_ip: settings.instance_bind_ip,
             patience: settings.patience,
-            began: Timestamp::now(),
             added: added.clone(),
         });
         let logs = Logs::new(Arc::clone(&engine), Arc::clone(&instances), id.clone());

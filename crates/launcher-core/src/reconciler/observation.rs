@@ -6,7 +6,7 @@ use super::plan::{self, Memory, Policy, Seen, Service, Situation};
 use super::worker::Exits;
 use crate::{
     InstanceView, Status, Wanted,
-    app_instance::{ContainerView, Exit, Glimpse, Role},
+    app_instance::{ContainerView, Exit, Glimpse, Role, Rollout},
     engine::{Container, ContainerState, Ended, ListedContainer},
     health::Health,
 };
@@ -84,6 +84,7 @@ pub(crate) fn enter_first(view: &mut InstanceView, containers: Vec<Container>) {
         wanted: &record.wanted,
         release: record.generation,
         replaces: record.rollout.as_ref().map(|rollout| rollout.from),
+        replaced_runs: record.rollout.as_ref().is_some_and(Rollout::is_of_running),
         replicas: record.replicas,
         containers: &seen,
         has_image: true,

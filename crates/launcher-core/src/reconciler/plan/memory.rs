@@ -69,12 +69,23 @@ impl Crashes {
         Some(*seen + backoff(self.restarts))
     }
 
+    /// The program has run for long enough to trust it.
+    fn forgive(&mut self) {
+        *self = Self {
+            ended: self.ended.take(),
+            total_restarts: self.total_restarts,
+            ..Self::default()
+        };
+    }
+
+    /// Whether there is something to forgive.
+    fn is_held_against_it(&self) -> bool {
+        self.is_loop || self.restarts > 0 || !self.recent.is_empty()
+    }
+
     fn noticed(&mut self, run: Run, crashed: bool, was_stable: bool, now: Instant) {
         if was_stable {
-            *self = Self {
-                total_restarts: self.total_restarts,
-                ..Self::default()
-            };
+            self.forgive();
         }
         self.ended = Some((run, now));
         if crashed {
@@ -93,20 +104,7 @@ impl Memory {
     /// A new wish starts with a clean slate: earlier failures no longer delay it. What was asked of
     /// programs stays asked.
     pub fn notice_wish(&mut self) {
-        let crashes = std::mem::take(&mut self.crashes);
-        let forgiven = |(place, crashes): ((u64, u32), Crashes)| {
-            let ended = crashes.ended;
-            let total_restarts = crashes.total_restarts;
-            (
-                place,
-                Crashes {
-                    ended,
-                    total_restarts,
-                    ..Crashes::default()
-                },
-            )
-        };
-        self.crashes = crashes.into_iter().map(forgiven).collect();
+        self.crashes.values_mut().for_each(Crashes::forgive);
         self.told = None;
         self.failures = 0;
         self.not_before = None;
@@ -128,6 +126,13 @@ impl Memory {
         for seen in containers.iter().filter(|seen| seen.is_running()) {
             if let Some(run) = seen.run() {
                 self.runs.entry(seen.id().to_owned()).or_insert((run, now));
+            }
+            if self
+                .forgiven_at(&seen.container)
+                .is_some_and(|time| time <= now)
+                && let Some(crashes) = self.crashes.get_mut(&seen.place())
+            {
+                crashes.forgive();
             }
         }
         let mut ended = Vec::new();
@@ -161,14 +166,13 @@ impl Memory {
 
     /// Remembers that a container was started.
     pub fn started(&mut self, situation: &Situation<'_>, container: &str) {
-        self.not_before = None;
-        let Some(seen) = situation
-            .containers
-            .iter()
-            .find(|seen| seen.id() == container)
-        else {
+        let mut containers = situation.containers.iter();
+        let Some(seen) = containers.find(|seen| seen.id() == container) else {
             return;
         };
+        if !situation.is_to_run_until_replaced(seen) {
+            self.not_before = None;
+        }
         let place = (seen.container.generation, seen.container.replica);
         let (crashed, was_started) = (situation.has_crashed(seen), seen.run().is_some());
         let crashes = self.crashes.entry(place).or_default();
@@ -178,6 +182,13 @@ impl Memory {
         } else {
             0
         };
+    }
+
+    /// When earlier crashes of a program that runs are no longer held against it, if there were any.
+    pub(super) fn forgiven_at(&self, container: &Container) -> Option<Instant> {
+        let crashes = self.crashes_of(container)?;
+        let (_, since) = self.runs.get(&container.id)?;
+        crashes.is_held_against_it().then(|| *since + STABLE_AFTER)
     }
 
     /// Whether the newest run of a container was asked to end.

@@ -6,6 +6,7 @@
 mod memory;
 #[cfg(test)]
 mod properties;
+mod replaced;
 mod rollout;
 mod service;
 mod slots;
@@ -22,6 +23,7 @@ use crate::{
 };
 
 pub use memory::{Crashes, Memory};
+pub use replaced::keep_replaced;
 pub use rollout::{MOST_EXITS, Problem};
 pub use service::{Service, service};
 
@@ -46,6 +48,8 @@ pub struct Situation<'a> {
     pub release: u64,
     /// While it takes the place of another: the number of that one.
     pub replaces: Option<u64>,
+    /// Whether the containers of that one run until then. Those of a stopped instance do not.
+    pub replaced_runs: bool,
     /// How many containers should run.
     pub replicas: u32,
     /// The instance's containers.
@@ -195,6 +199,10 @@ fn running(s: &Situation<'_>) -> Next {
     if let Some(problem) = rollout::problem(s) {
         return Next::Fail(problem);
     }
+    let kept = keep_replaced(s);
+    if !matches!(kept, Next::Wait(_)) {
+        return kept;
+    }
     let slots = soonest((0..s.replicas).map(|replica| slots::keep(s, replica)));
     if !matches!(slots, Next::Wait(_)) {
         return slots;
@@ -212,7 +220,7 @@ fn running(s: &Situation<'_>) -> Next {
             .filter(|seen| may_go(seen))
             .map(|seen| retire(s, seen)),
     );
-    match soonest([slots].into_iter().chain(switch).chain([rest])) {
+    match soonest([kept, slots].into_iter().chain(switch).chain([rest])) {
         Next::Wait(until) if !is_awaited => remove_retired(s).unwrap_or(Next::Wait(until)),
         next => next,
     }
@@ -334,7 +342,8 @@ impl<'a> Situation<'a> {
     /// Whether its program has ended although nobody wanted that.
     pub(crate) fn has_crashed(&self, seen: &Seen) -> bool {
         let ended = seen.container.state == ContainerState::Exited;
-        let asked = self.memory.was_asked(&seen.container) || self.is_past(seen);
+        let is_past = self.is_past(seen) && !self.is_to_run_until_replaced(seen);
+        let asked = self.memory.was_asked(&seen.container) || is_past;
         ended && !asked && matches!(self.wanted, Wanted::Running { .. })
     }
 

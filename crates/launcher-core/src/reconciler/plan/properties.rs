@@ -19,6 +19,7 @@ struct World {
     wanted: Wanted,
     release: u64,
     replaces: Option<u64>,
+    replaced_runs: bool,
     replicas: u32,
     containers: Vec<Seen>,
     has_image: bool,
@@ -54,6 +55,7 @@ impl World {
             wanted: &self.wanted,
             release: self.release,
             replaces: self.replaces,
+            replaced_runs: self.replaced_runs,
             replicas: self.replicas,
             containers: &self.containers,
             has_image: self.has_image,
@@ -75,7 +77,8 @@ impl World {
                 let wait = time.duration_since(self.now);
                 let most = LONGEST_BACKOFF
                     .max(self.policy.grace)
-                    .max(Duration::from_secs(300));
+                    .max(Duration::from_secs(300))
+                    .max(STABLE_AFTER);
                 assert!(!wait.is_zero() && wait <= most, "waits {wait:?}");
                 self.now = time;
             }
@@ -132,6 +135,7 @@ impl World {
                 self.containers.push(made);
             }
             Step::Start(id) => {
+                self.starts_what_is_wanted(id);
                 let mut memory = self.memory.clone();
                 memory.started(&self.situation(), id);
                 self.memory = memory;
@@ -188,6 +192,17 @@ impl World {
             is_restart || is_sick || is_double,
             "{step:?} of {service:?}"
         );
+    }
+
+    /// Of other releases than the wanted one only that is started which serves until it is ready, and
+    /// ran when that was wished.
+    fn starts_what_is_wanted(&self, id: &str) {
+        let is_it = |seen: &&Seen| seen.id() == id;
+        let container = &self.containers.iter().find(is_it).unwrap().container;
+        let serves = self.replaced_runs && self.replaces == Some(container.generation);
+        let is_switched = self.memory.switched == Some(self.release);
+        assert!(container.generation == self.release || serves && !is_switched);
+        assert!(container.replica < self.replicas);
     }
 
     fn find(&mut self, id: &str) -> &mut Seen {
@@ -386,6 +401,7 @@ fn world() -> impl Strategy<Value = World> {
                     wanted,
                     release,
                     replaces: None,
+                    replaced_runs: false,
                     replicas,
                     containers,
                     has_image,
@@ -429,6 +445,9 @@ proptest! {
             world.is_recorded();
             let runs = matches!(wish, Wanted::Running { .. });
             if is_release {
+                if world.replaces.is_none() {
+                    world.replaced_runs = matches!(world.wanted, Wanted::Running { .. });
+                }
                 world.replaces = runs.then_some(world.replaces.unwrap_or(world.release));
                 world.release += 1;
             } else if !runs {

@@ -14,8 +14,8 @@ pub(super) fn keep(s: &Situation<'_>, replica: u32) -> Next {
         return make(s, replica);
     };
     match seen.container.state {
-        ContainerState::Exited if s.has_crashed(seen) => restart(s, seen),
-        ContainerState::Created | ContainerState::Exited => start_at(s, seen, s.memory.not_before),
+        ContainerState::Exited => restart(s, seen),
+        ContainerState::Created => start_at(s, seen, s.memory.not_before),
         ContainerState::Running => keep_running(s, seen),
         // Taken care of before.
         ContainerState::Removing => Next::Wait(None),
@@ -30,15 +30,21 @@ fn make(s: &Situation<'_>, replica: u32) -> Next {
     }
 }
 
-/// Counted from when the end was seen, which is never before the end itself.
-fn restart(s: &Situation<'_>, seen: &Seen) -> Next {
+/// Counted from when the end was seen, which is never before the end itself. A run that was asked to
+/// end is followed by another at once.
+pub(super) fn restart(s: &Situation<'_>, seen: &Seen) -> Next {
+    if !s.has_crashed(seen) {
+        return start_at(s, seen, s.memory.not_before);
+    }
     let crashes = s.memory.crashes_of(&seen.container);
     let (restarts, next_try) =
         crashes.map_or((0, None), |crashes| (crashes.restarts, crashes.next_try()));
-    // Of a release that is to take the place of another its deployment decides what follows.
-    let decides = s.replaces.is_none() && !rollout::is_pending(s);
-    if decides && s.policy.most_restarts > 0 && restarts >= s.policy.most_restarts {
-        return Next::GiveUp(seen.container.replica);
+    if s.policy.most_restarts > 0 && restarts >= s.policy.most_restarts {
+        // Of a release that is to take the place of another its deployment decides what follows.
+        let decides = s.replaces.is_none() && !rollout::is_pending(s);
+        if decides || s.is_to_run_until_replaced(seen) {
+            return Next::GiveUp(seen.container.replica);
+        }
     }
     start_at(s, seen, next_try.max(s.memory.not_before))
 }
@@ -69,7 +75,8 @@ fn keep_running(s: &Situation<'_>, seen: &Seen) -> Next {
     match s.policy.restart_after.map(|after| seen.since + after) {
         Some(due) if seen.health == Health::Unhealthy && due > s.now => Next::Wait(Some(due)),
         Some(_) if seen.health == Health::Unhealthy => end(s, seen, false),
-        _ => Next::Wait(None),
+        // Whoever sees the instance sees then that it is no longer in a crash loop.
+        _ => Next::Wait(s.memory.forgiven_at(&seen.container)),
     }
 }
 

@@ -70,6 +70,7 @@ struct Case {
     wanted: Wanted,
     release: u64,
     replaces: Option<u64>,
+    replaced_runs: bool,
     replicas: u32,
     has_image: bool,
     policy: Policy,
@@ -83,6 +84,7 @@ impl Case {
             wanted,
             release: 0,
             replaces: None,
+            replaced_runs: true,
             replicas: 1,
             has_image: true,
             policy: Policy::default(),
@@ -96,6 +98,7 @@ impl Case {
             wanted: &self.wanted,
             release: self.release,
             replaces: self.replaces,
+            replaced_runs: self.replaced_runs,
             replicas: self.replicas,
             containers,
             has_image: self.has_image,
@@ -476,6 +479,69 @@ fn a_new_program_may_end_twice_but_not_three_times() {
 }
 
 #[test]
+fn what_is_to_be_replaced_is_started_again_until_it_is() {
+    let old = runs("old", 0, 5);
+    let mut case = Case::new(wanted(&[&old], false));
+    (case.release, case.replaces) = (2, Some(0));
+    case.policy.most_restarts = 3;
+    let starting = with_health(runs("new", 2, 6), Health::Starting);
+    let both = [exited("old", 0, 5), starting];
+    case.notice(&both);
+    let due = case.now + FIRST_BACKOFF;
+    assert_eq!(case.plan(&both), Next::Wait(Some(due)));
+    assert_eq!(
+        keep_replaced(&case.situation(&both)),
+        Next::Wait(Some(due)),
+        "while an image is pulled"
+    );
+    case.now = due;
+    assert_eq!(case.plan(&both), step(Step::Start("old".into())));
+    case.memory.not_before = Some(due + LONGEST_BACKOFF);
+    case.start(&both, "old");
+    assert!(
+        case.memory.not_before.is_some(),
+        "that is about the new one"
+    );
+    case.memory.not_before = None;
+
+    case.replaced_runs = false;
+    assert_eq!(case.plan(&both), Next::Wait(None), "it was stopped");
+    case.replaced_runs = true;
+    let ready = [exited("old", 0, 5), runs("new", 2, 6)];
+    assert_eq!(case.plan(&ready), Next::Wait(None), "it is replaced");
+
+    let [_, starting] = both;
+    for crash in 0..3 {
+        let again = [exited("old", 0, 7 + crash), starting.clone()];
+        case.notice(&again);
+        case.now += LONGEST_BACKOFF;
+        match crash {
+            2 => assert_eq!(case.plan(&again), Next::Wait(None), "often enough"),
+            _ => assert_eq!(case.plan(&again), step(Step::Start("old".into()))),
+        }
+        case.start(&again, "old");
+    }
+}
+
+#[test]
+fn a_release_on_its_way_is_taken_back_and_not_given_up() {
+    let mut case = Case::new(wanted(&[], false));
+    (case.release, case.replaces) = (2, Some(0));
+    case.replaced_runs = false;
+    case.policy.most_restarts = 1;
+    for exit in 0..3 {
+        let new = [exited("new", 2, 6 + exit)];
+        case.notice(&new);
+        case.now += LONGEST_BACKOFF;
+        match exit {
+            2 => assert!(matches!(case.plan(&new), Next::Fail(_))),
+            _ => assert_eq!(case.plan(&new), step(Step::Start("new".into()))),
+        }
+        case.start(&new, "new");
+    }
+}
+
+#[test]
 fn a_release_that_was_overtaken_before_it_served_is_removed() {
     let old = runs("old", 0, 5);
     let mut case = Case::new(wanted(&[&old], false));
@@ -561,6 +627,19 @@ fn five_crashes_in_five_minutes_are_a_loop_until_the_program_is_stable() {
         case.start(&ended, "c");
         case.now += Duration::from_secs(40);
     }
+    // It runs for ten minutes, whether it ends then or goes on.
+    let mut goes_on = Case::new(wanted(&[], false));
+    (goes_on.memory, goes_on.now) = (case.memory.clone(), case.now);
+    let running = [runs("c", 0, 100)];
+    goes_on.notice(&running);
+    let due = goes_on.now + STABLE_AFTER;
+    assert_eq!(goes_on.plan(&running), Next::Wait(Some(due)));
+    assert!(is_loop(&goes_on));
+    goes_on.now = due;
+    goes_on.notice(&running);
+    assert!(!is_loop(&goes_on));
+    assert_eq!(goes_on.plan(&running), Next::Wait(None));
+
     let mut stable = exited("c", 0, 100);
     stable.container.finished_at = Some(at(100 + 601));
     case.notice(&[stable]);

@@ -53,6 +53,12 @@ impl Exits {
         self.by_place.insert(place, exit);
     }
 
+    /// Forgets the ends of what is gone.
+    pub(super) fn forget_gone(&mut self, memory: &Memory) {
+        self.by_place
+            .retain(|place, _| memory.crashes.contains_key(place));
+    }
+
     pub(crate) fn of(&self, container: &Container) -> Option<&Exit> {
         self.by_place
             .get(&(container.generation, container.replica))

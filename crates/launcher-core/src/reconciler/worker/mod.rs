@@ -5,6 +5,7 @@
 
 mod exits;
 mod health;
+mod pull;
 mod spec;
 mod steps;
 
@@ -26,7 +27,7 @@ use super::{
 };
 use crate::{
     Error, InstanceView, Status, Traffic, Wanted,
-    app_instance::{Failure, ReplicaProblem},
+    app_instance::{Failure, ReplicaProblem, Rollout},
     deployments::{DeploymentStatus, Deployments},
     engine::{Engine, EngineError},
     failpoints::Failpoint,
@@ -57,8 +58,6 @@ pub(crate) struct Shared {
     pub(crate) patience: Patience,
     /// Takes the ids of new instances, each of which gets a worker.
     pub(crate) added: mpsc::UnboundedSender<String>,
-    /// When this launcher began to look.
-    pub(crate) began: jiff::Timestamp,
 }
 
 /// How patient the launcher is with containers.
@@ -111,7 +110,7 @@ impl Worker {
     /// A worker for an instance that is in the table.
     pub(crate) fn new(shared: Arc<Shared>, id: &str) -> Option<Self> {
         let wake = shared.instances.wake_handle(id)?;
-        let watches = Watches::new(Arc::clone(&shared.prober), Arc::clone(&wake), shared.began);
+        let watches = Watches::new(&shared, &wake);
         Some(Self {
             shared,
             id: id.to_owned(),
@@ -175,6 +174,7 @@ impl Worker {
         let known = self.memory.clone();
         let situation = situation(view, sight, &policy, &known);
         let ended = self.memory.notice(&situation);
+        self.exits.forget_gone(&self.memory);
         for seen in ended {
             let container = &seen.container;
             let code = container.exit_code;
@@ -389,6 +389,11 @@ fn situation<'a>(
         wanted: &view.record.wanted,
         release: view.record.generation,
         replaces: view.record.rollout.as_ref().map(|rollout| rollout.from),
+        replaced_runs: view
+            .record
+            .rollout
+            .as_ref()
+            .is_some_and(Rollout::is_of_running),
         replicas: view.record.replicas,
         containers: &sight.containers,
         has_image: sight.has_image,

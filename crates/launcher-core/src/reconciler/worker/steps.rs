@@ -6,7 +6,7 @@ use tokio::time::timeout;
 
 use super::{EFFECT, Sight, Worker, situation, spec};
 use crate::{
-    Error, ImageName, InstanceView, Status,
+    Error, InstanceView, Status,
     deployments::DeploymentStatus,
     engine::{EngineError, EngineImage},
     failpoints::Failpoint,
@@ -66,10 +66,7 @@ impl Worker {
         reached(step);
         match step {
             Step::Start(started) => {
-                let policy = self.policy(view);
-                let mut memory = self.memory.clone();
-                memory.started(&situation(view, sight, &policy, &self.memory), started);
-                self.memory = memory;
+                self.note_start(view, sight, started);
                 self.started(view, started).await;
             }
             Step::Kill(_) | Step::Remove(_) => drop(timeout(EFFECT, self.wake.notified()).await),
@@ -87,8 +84,15 @@ impl Worker {
         }
     }
 
+    pub(super) fn note_start(&mut self, view: &InstanceView, sight: &Sight, started: &str) {
+        let policy = self.policy(view);
+        let mut memory = self.memory.clone();
+        memory.started(&situation(view, sight, &policy, &self.memory), started);
+        self.memory = memory;
+    }
+
     /// Its port is known before anybody is told that it runs.
-    async fn started(&mut self, view: &InstanceView, container: &str) {
+    pub(super) async fn started(&mut self, view: &InstanceView, container: &str) {
         let Ok(sight) = self.look(view).await else {
             return;
         };
@@ -98,8 +102,12 @@ impl Worker {
         let replica = seen.map_or(0, |seen| seen.container.replica);
         let port = seen.and_then(|seen| seen.container.host_port);
         tracing::info!(instance = %self.id, image = %view.record.image, replica, port, "started");
-        let text = format!("container {replica} was started; waiting until it is ready");
-        self.tell_step(view, DeploymentStatus::Waiting, &text).await;
+        // One of what is to be replaced is no step on the way.
+        let release = seen.map(|seen| seen.container.generation);
+        if release == Some(view.record.generation) {
+            let text = format!("container {replica} was started; waiting until it is ready");
+            self.tell_step(view, DeploymentStatus::Waiting, &text).await;
+        }
         Failpoint::StartTold.reach();
     }
 
@@ -147,63 +155,8 @@ impl Worker {
         Ok(())
     }
 
-    /// Pulls the image; given up as soon as it is no longer wanted.
-    async fn pull(&self, view: &InstanceView) -> Result<(), Error> {
-        self.show(Status::Pulling);
-        let text = format!("pulling {}", view.record.image);
-        self.tell_step(view, DeploymentStatus::Pulling, &text).await;
-        tokio::select! {
-            pulled = self.pull_release(view) => pulled,
-            () = self.until_superseded(view) => Ok(()),
-        }
-    }
-
-    /// Where the exact image is known, and known to a registry, that one; else whatever has its name.
-    async fn pull_release(&self, view: &InstanceView) -> Result<(), Error> {
-        let (record, images) = (&view.record, &self.shared.images);
-        if record.image_id.is_none() {
-            return images.pull(&record.image).await;
-        }
-        let release = record.release.as_deref();
-        let digest = release.and_then(|id| self.shared.releases.get(&record.id, id));
-        let digest = digest.and_then(|release| release.content.digest.clone());
-        match digest
-            .as_deref()
-            .and_then(|digest| ImageName::parse(digest).ok())
-        {
-            Some(exact) => images.pull(&exact).await,
-            // A deployment that asks for this image must not end with another one.
-            None if record.rollout.is_some() => Err(Error::NotCarriedOut(format!(
-                "the image {} of that release is not on the engine any more, and no registry is known \
-                 to have it",
-                record.image
-            ))),
-            None => {
-                tracing::warn!(instance = %record.id, image = %record.image,
-                    "the release's own image is gone; the newest of its name is taken");
-                self.shared
-                    .instances
-                    .take_any_image(&record.id, record.generation)
-                    .await
-            }
-        }
-    }
-
-    async fn until_superseded(&self, view: &InstanceView) {
-        let wish = view.record.wish;
-        let instances = &self.shared.instances;
-        while instances
-            .view(&self.id)
-            .is_ok_and(|view| view.record.wish == wish)
-        {
-            self.wake.notified().await;
-        }
-        // The wake-up was for the worker's loop as well.
-        self.wake.notify_one();
-    }
-
     /// Shows what is being done, unless a container runs meanwhile.
-    fn show(&self, status: Status) {
+    pub(super) fn show(&self, status: Status) {
         self.shared.instances.observe(&self.id, |observed| {
             if observed.status != Status::Running {
                 observed.status = status;
