@@ -1,6 +1,6 @@
 //! The apps in the containers, as far as anybody asks them.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
@@ -15,6 +15,7 @@ use crate::{
 pub(super) struct Apps {
     silent: Mutex<Silent>,
     busy: Mutex<HashSet<u16>>,
+    asked: Mutex<HashMap<u16, HashSet<String>>>,
 }
 
 #[derive(Default)]
@@ -35,6 +36,12 @@ impl Apps {
         self.silent.lock().ports.insert(port);
     }
 
+    /// The paths that the app on this port was asked for.
+    pub(super) fn asked(&self, port: u16) -> Vec<String> {
+        let asked = self.asked.lock();
+        asked.get(&port).into_iter().flatten().cloned().collect()
+    }
+
     /// All answer.
     pub(super) fn heal(&self) {
         *self.silent.lock() = Silent::default();
@@ -52,6 +59,9 @@ impl Apps {
 #[async_trait]
 impl Prober for Apps {
     async fn probe(&self, target: &ProbeTarget, _thorough: bool) -> Result<HealthKind, String> {
+        let path = target.path.clone().unwrap_or_default();
+        let mut asked = self.asked.lock();
+        asked.entry(target.port).or_default().insert(path);
         let silent = self.silent.lock();
         let is_silent = silent.ports.contains(&target.port)
             || silent.from.is_some_and(|from| target.port > from);

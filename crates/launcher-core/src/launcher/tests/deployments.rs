@@ -2,8 +2,10 @@
 
 use super::*;
 use crate::{
-    DeployOptions, DeploymentStatus, EnvironmentChange, ReleaseStatus, Role, engine::Engine,
-    health::Health, store::Kind,
+    DeployOptions, DeploymentStatus, EnvironmentChange, ReleaseStatus, Role,
+    engine::Engine,
+    health::{Health, HealthKind},
+    store::Kind,
 };
 use futures_util::{FutureExt, future::BoxFuture};
 
@@ -333,6 +335,81 @@ async fn what_is_wished_after_a_switch_goes_on_from_the_new_release() {
 }
 
 #[tokio::test]
+async fn what_serves_is_looked_after_while_an_image_is_pulled() {
+    let world = World::new().await;
+    let id = world.launcher.launch(options("app", &[])).await.unwrap();
+    world.launcher.await_ready(&id, None).await.unwrap();
+    let old = world.container();
+    world.engine.stall();
+    let deploy = DeployOptions {
+        image: Some(ImageName::parse(PULLABLE).unwrap()),
+        ..DeployOptions::default()
+    };
+    let deployment = world.launcher.deploy(&id, deploy).await.unwrap();
+    world
+        .until("it is pulled", |w| {
+            w.deployment(&deployment).status == DeploymentStatus::Pulling
+        })
+        .await;
+    world.engine.crash(&old);
+    world
+        .until("it serves again", |w| {
+            let observed = w.view(&id).observed;
+            w.starts() == 2 && observed.health == Health::Healthy
+        })
+        .await;
+    assert_eq!(world.container(), old);
+    assert_eq!(world.view(&id).observed.containers[0].restarts, 1);
+    assert_eq!(
+        world.deployment(&deployment).status,
+        DeploymentStatus::Pulling
+    );
+    world.engine.go_on();
+    let done = world.ended(&deployment).await;
+    assert_eq!(done.status, DeploymentStatus::Succeeded, "{done:?}");
+    let texts = done.steps.iter().map(|step| step.text.as_str());
+    let started = texts.filter(|text| text.contains("was started"));
+    assert_eq!(started.count(), 1, "that of the new one: {done:?}");
+}
+
+#[tokio::test]
+async fn each_container_is_asked_as_its_own_release_has_it() {
+    let asking = |path: &str| HealthSettings {
+        kind: HealthKind::Http,
+        path: Some(path.into()),
+        ..HealthSettings::default()
+    };
+    let world = World::new().await;
+    let launch = LaunchOptions {
+        health: asking("/old"),
+        ..options("app", &[])
+    };
+    let id = world.launcher.launch(launch).await.unwrap();
+    world.launcher.await_ready(&id, None).await.unwrap();
+    let old = world.view(&id).observed.port.unwrap();
+    world.apps.be_silent_after(old);
+    let deploy = DeployOptions {
+        health: Some(asking("/new")),
+        ..DeployOptions::default()
+    };
+    let deployment = world.launcher.deploy(&id, deploy).await.unwrap();
+    world
+        .until("both run", |w| {
+            w.deployment(&deployment).status == DeploymentStatus::Waiting
+        })
+        .await;
+    let world = world.restarted().await;
+    world
+        .until("both are asked", |w| {
+            let mut ports = w.engine.all().into_iter().filter_map(|c| c.host_port);
+            ports.all(|port| !w.apps.asked(port).is_empty())
+        })
+        .await;
+    assert_eq!(world.apps.asked(old), ["/old"]);
+    world.ended(&deployment).await;
+}
+
+#[tokio::test]
 async fn variables_are_made_from_those_of_the_moment() {
     let world = World::new().await;
     let id = world.launcher.launch(options("app", &[])).await.unwrap();
@@ -383,7 +460,7 @@ async fn of_a_removed_instance_no_releases_and_deployments_are_left() {
 }
 
 #[tokio::test]
-async fn a_program_that_crashes_again_and_again_is_told_and_at_last_given_up() {
+async fn a_program_that_crashes_is_told_and_started_again() {
     let world = World::new().await;
     world.engine.be_feeble();
     let id = world.launcher.launch(options("app", &[])).await.unwrap();
