@@ -8,7 +8,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{Deployment, DeploymentStatus};
 use crate::{
-    Error,
+    Error, Observed,
     failpoints::Failpoint,
     instances::{Goal, LAUNCH, Order},
     logs,
@@ -68,9 +68,14 @@ impl Deployer {
         }
     }
 
-    /// Goes on with the deployments during which an earlier launcher ended.
+    /// Goes on with the deployments during which an earlier launcher ended, and tells of those that failed.
     pub(crate) fn resume(self: &Arc<Self>) {
         for view in self.shared.instances.views() {
+            let id = &view.record.id;
+            if let Some(text) = self.shared.deployments.last_failure(id) {
+                let tell = |observed: &mut Observed| observed.deploy_error = Some(text);
+                self.shared.instances.observe(id, tell);
+            }
             let Some(rollout) = &view.record.rollout else {
                 continue;
             };

@@ -92,6 +92,23 @@ impl Deployments {
         )
     }
 
+    /// Why the newest deployment of an instance that was seen through failed, if it did.
+    pub(crate) fn last_failure(&self, instance: &str) -> Option<String> {
+        let table = self.table.lock();
+        let is_seen_through = |d: &&Deployment| {
+            let unknown = d.status == DeploymentStatus::Superseded || d.finished_at.is_none();
+            d.instance == instance && !unknown
+        };
+        let newest = table.values().filter(is_seen_through);
+        let newest = newest.max_by_key(|deployment| deployment.started_at)?;
+        let failed = newest.status == DeploymentStatus::Failed;
+        newest
+            .steps
+            .last()
+            .filter(|_| failed)
+            .map(|step| step.text.clone())
+    }
+
     /// Notes a step. What is told already is not told again.
     pub(crate) async fn step(&self, id: &str, status: DeploymentStatus, text: impl Into<String>) {
         let text = text.into();

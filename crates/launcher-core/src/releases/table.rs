@@ -165,3 +165,47 @@ impl Releases {
         self.observer.changed(Change::Release(id, None));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::{
+        releases::{Content, Reason},
+        store::{MemoryStore, contract::sample_instance},
+    };
+
+    struct Nobody;
+
+    impl Observer for Nobody {
+        fn changed(&self, _change: Change<'_>) {}
+    }
+
+    #[tokio::test]
+    async fn changes_at_the_same_time_are_both_kept() {
+        let store = MemoryStore::default();
+        store.be_slow();
+        let releases = Releases::new(Arc::new(store), Arc::new(Nobody));
+        let instance = sample_instance("i", 0);
+        let release = Release {
+            id: "r".into(),
+            instance: instance.id.clone(),
+            number: 1,
+            content: Content::of(&instance),
+            created_at: Timestamp::UNIX_EPOCH,
+            reason: Reason::Launch,
+            status: ReleaseStatus::Pending,
+        };
+        let (instance, id) = (release.instance.clone(), release.id.clone());
+        releases.put(release).await.unwrap();
+        let (digest, status) = tokio::join!(
+            releases.change(&instance, &id, |r| r.content.digest = Some("d".into())),
+            releases.change(&instance, &id, |r| r.status = ReleaseStatus::Current),
+        );
+        digest.and(status).unwrap();
+        let kept = releases.get(&instance, &id).unwrap();
+        assert_eq!(kept.content.digest.as_deref(), Some("d"));
+        assert_eq!(kept.status, ReleaseStatus::Current);
+    }
+}

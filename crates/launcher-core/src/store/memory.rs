@@ -1,6 +1,9 @@
 //! A store for tests: nothing survives the process.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    sync::atomic::{AtomicBool, Ordering::Relaxed},
+};
 
 use async_trait::async_trait;
 use indexmap::IndexMap;
@@ -16,6 +19,8 @@ pub(crate) struct MemoryStore {
     tables: Mutex<Tables>,
     /// What is not written at present.
     refused: Mutex<Option<Kind>>,
+    /// Whether others have their turn while something is written.
+    is_slow: AtomicBool,
 }
 
 #[derive(Default)]
@@ -37,6 +42,11 @@ impl MemoryStore {
         *self.refused.lock() = Some(kind);
     }
 
+    /// Others have their turn from now on while something is written.
+    pub(crate) fn be_slow(&self) {
+        self.is_slow.store(true, Relaxed);
+    }
+
     /// Writes everything.
     pub(crate) fn heal(&self) {
         *self.refused.lock() = None;
@@ -48,6 +58,7 @@ impl MemoryStore {
             id: id.to_owned(),
             tables: Mutex::default(),
             refused: Mutex::default(),
+            is_slow: AtomicBool::default(),
         }
     }
 }
@@ -58,6 +69,7 @@ impl Default for MemoryStore {
             id: random_id(),
             tables: Mutex::default(),
             refused: Mutex::default(),
+            is_slow: AtomicBool::default(),
         }
     }
 }
@@ -80,6 +92,9 @@ impl Store for MemoryStore {
     async fn write(&self, kind: Kind, id: &str, json: String) -> Result<(), StoreError> {
         if *self.refused.lock() == Some(kind) {
             return Err(StoreError::Failed("refused".to_owned()));
+        }
+        if self.is_slow.load(Relaxed) {
+            tokio::task::yield_now().await;
         }
         let mut tables = self.tables.lock();
         tables.records(kind).insert(id.to_owned(), json);

@@ -256,7 +256,15 @@ async fn a_release_that_does_not_answer_changes_nothing_for_visitors() {
             .contains_key("SECRET_KEY")
     );
     assert_eq!(world.releases(&id)[1].1, ReleaseStatus::Failed);
-    assert!(world.view(&id).observed.deploy_error.is_some());
+    let told = world.view(&id).observed.deploy_error;
+    assert!(told.is_some());
+    let world = world.restarted().await;
+    assert_eq!(world.view(&id).observed.deploy_error, told);
+    let deployment = world.set(&id, "A", "1").await;
+    world.ended(&deployment).await;
+    assert_eq!(world.view(&id).observed.deploy_error, None);
+    let world = world.restarted().await;
+    assert_eq!(world.view(&id).observed.deploy_error, None, "that is over");
 }
 
 #[tokio::test]

@@ -63,6 +63,15 @@ async fn what_happens_while_the_events_are_lost_is_found_by_listing() {
         .await;
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_quick_look_finds_what_no_event_has_told_of() {
+    let world = World::new().await;
+    world.launcher.launch(options("app", &[])).await.unwrap();
+    world.engine.vanish(&world.container(), true);
+    // Sooner than the next thorough look.
+    world.until("it runs again", |w| w.starts() == 2).await;
+}
+
 #[tokio::test]
 async fn a_restarted_launcher_leaves_what_runs_alone() {
     let world = World::new().await;
