@@ -138,6 +138,24 @@ describe('a deployment', { concurrency: true }, () => {
     await app.call('remove');
   });
 
+  it('goes on while what serves falls: that is started again, and visitors are sent to it', async () => {
+    const app = await world.deployed('falling');
+    const id = await waiting(app);
+    const [old, coming] = app.document.containers;
+    await docker('kill', old.id);
+    await until(() => app.document.containers[0].restarts === 1 && app.document.health === 'healthy', () => JSON.stringify(app.document.containers));
+    assert.equal((await app.get('/').expect(200)).json().release, '', 'the old one answers');
+    assert.deepEqual(app.document.containers.map(({ id, role }) => [id, role]), [[old.id, 'serving'], [coming.id, 'coming']]);
+    const shown = world.ddp.history('AppInstances', app.id).map(({ fields }) => fields?.containerId).filter(Boolean);
+    assert.deepEqual([...new Set(shown)], [old.id], 'it has not been taken for replaced');
+    const deployment = await world.reaches(id, 'waiting');
+    assert.equal(deployment.steps.filter(({ text }) => text.includes('was started')).length, 1, JSON.stringify(deployment.steps));
+    await tell(coming.id, 'turn?to=ready');
+    await world.reaches(id, 'succeeded');
+    assert.deepEqual((await world.running(app)).map(short), [short(coming.id)]);
+    await app.call('remove');
+  });
+
   it('lets the old ones answer what they were asked, and closes their WebSockets when they end', async () => {
     const app = await world.deployed('drained');
     const old = app.document.containerId;

@@ -7,20 +7,22 @@ use crate::{Wanted, engine::ContainerState};
 /// that one's image is being pulled.
 #[must_use]
 pub fn keep_replaced(s: &Situation<'_>) -> Next {
-    if rollout::is_ready(s) {
-        return Next::Wait(None);
-    }
-    let has_ended = |seen: &&Seen| {
-        let has_run = seen.container.started_at.is_some();
-        has_run && seen.container.state == ContainerState::Exited
-    };
-    let fallen = s.containers.iter().filter(has_ended);
-    let fallen = fallen.filter(|seen| s.is_to_run_until_replaced(seen));
-    soonest(fallen.map(|seen| match slots::restart(s, seen) {
+    soonest(fallen(s).map(|seen| match slots::restart(s, seen) {
         // What is to be replaced is not given up; it is just not started any more.
         Next::GiveUp(_) => Next::Wait(None),
         next => next,
     }))
+}
+
+/// Those of them that have ended, as long as the wanted release is not ready.
+pub(super) fn fallen<'a>(s: &Situation<'a>) -> impl Iterator<Item = &'a Seen> {
+    let is_needed = !rollout::is_ready(s);
+    let has_fallen = move |seen: &&Seen| {
+        let has_run = seen.container.started_at.is_some();
+        let has_ended = seen.container.state == ContainerState::Exited;
+        is_needed && has_run && has_ended && s.is_to_run_until_replaced(seen)
+    };
+    s.containers.iter().filter(has_fallen)
 }
 
 impl Situation<'_> {

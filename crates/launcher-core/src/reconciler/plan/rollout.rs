@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::{Next, SETTLING, Seen, Situation, Step};
+use super::{Next, SETTLING, Seen, Situation, Step, replaced};
 use crate::{Wanted, health::Health};
 
 /// A new release is given up when the program of one of its containers has ended so often.
@@ -27,12 +27,14 @@ impl Problem {
     }
 }
 
-/// Whether containers of an earlier release serve, because those of the wanted one do not yet.
+/// Whether containers of an earlier release serve, or are started again to, because those of the wanted
+/// one do not yet.
 pub(super) fn is_pending(s: &Situation<'_>) -> bool {
     matches!(s.wanted, Wanted::Running { .. })
         && s.memory.switched != Some(s.release)
         && !has_taken_over(s)
-        && s.containers.iter().any(|seen| s.is_old_and_serves(seen))
+        && (s.containers.iter().any(|seen| s.is_old_and_serves(seen))
+            || replaced::fallen(s).next().is_some())
 }
 
 /// Whether the release serves since an earlier launcher's days: nothing is recorded of the one before,

@@ -66,7 +66,9 @@ pub(super) fn serving_release(s: &Situation<'_>) -> u64 {
     let is_old = |number: &u64| *number < s.release;
     match s.wanted {
         Wanted::Running { .. } if rollout::is_pending(s) => {
-            numbers(true).filter(is_old).max().unwrap_or(s.release)
+            let runs = numbers(true).filter(is_old).max();
+            // What is about to be started again.
+            runs.or(s.replaces).unwrap_or(s.release)
         }
         Wanted::Running { .. } if numbers(false).any(|number| number == s.release) => s.release,
         _ => numbers(true)

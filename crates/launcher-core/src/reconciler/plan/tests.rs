@@ -489,6 +489,8 @@ fn what_is_to_be_replaced_is_started_again_until_it_is() {
     case.notice(&both);
     let due = case.now + FIRST_BACKOFF;
     assert_eq!(case.plan(&both), Next::Wait(Some(due)));
+    let shown = |case: &Case, all: &[Seen]| service(&case.situation(all)).release;
+    assert_eq!(shown(&case, &both), 0, "that is what is to serve");
     assert_eq!(
         keep_replaced(&case.situation(&both)),
         Next::Wait(Some(due)),
@@ -509,6 +511,8 @@ fn what_is_to_be_replaced_is_started_again_until_it_is() {
     case.replaced_runs = true;
     let ready = [exited("old", 0, 5), runs("new", 2, 6)];
     assert_eq!(case.plan(&ready), Next::Wait(None), "it is replaced");
+    assert_eq!(shown(&case, &ready), 2);
+    assert!(case.is_carried_out(&ready));
 
     let [_, starting] = both;
     for crash in 0..3 {
