@@ -68,8 +68,7 @@ impl Images {
     /// Takes its name from an image, and removes its data with its last name. Refused while
     /// anything uses it, or while it is being made or pushed.
     pub(crate) async fn remove(&self, id_or_name: &str) -> Result<(), Error> {
-        let unknown = || Error::UnknownImage(id_or_name.to_owned());
-        let image = self.table.find(id_or_name).ok_or_else(unknown)?;
+        let image = self.look_up(id_or_name).await?;
         let removal = {
             let (this, image) = (self.this.clone(), image.clone());
             move || async move {
@@ -83,6 +82,19 @@ impl Images {
             let what = kind.participle();
             Err(Error::ImageIsBusy { image, what })
         })
+    }
+
+    /// The image with this id, or of this name: who has just made or tagged it by hand need not wait for
+    /// the next listing.
+    async fn look_up(&self, id_or_name: &str) -> Result<Image, Error> {
+        if let Some(image) = self.table.find(id_or_name) {
+            return Ok(image);
+        }
+        if ImageName::parse(id_or_name).is_ok() {
+            self.refresh().await?;
+        }
+        let found = self.table.find(id_or_name);
+        found.ok_or_else(|| Error::UnknownImage(id_or_name.to_owned()))
     }
 
     /// Lists, with the next listing, an image that somebody pulled by its digest.

@@ -79,6 +79,22 @@ async fn what_the_engine_has_is_listed_by_each_of_its_names() {
 }
 
 #[tokio::test]
+async fn what_was_tagged_just_now_can_be_removed_by_its_name() {
+    let world = World::new().await;
+    world.engine.tag("app:latest", "app:tagged");
+    world.launcher.remove_image("app:tagged").await.unwrap();
+    assert!(
+        !world
+            .launcher
+            .image_exists(&name("app:tagged"))
+            .await
+            .unwrap()
+    );
+    let unknown = world.launcher.remove_image("app:tagged").await;
+    assert!(matches!(unknown, Err(Error::UnknownImage(_))));
+}
+
+#[tokio::test]
 async fn hundreds_of_images_are_listed_without_a_question_each_and_not_stored() {
     let engine = FakeEngine::default();
     for number in 0..500 {
