@@ -23,6 +23,7 @@ describe('the names since June 2014', () => {
     for (const [verb, status] of [['stop', 'stopped'], ['start', 'running'], ['restart', 'running'], ['kill', 'stopped'], ['activate', 'running'], ['deactivate', 'stopped']]) {
       assert.equal(await call(verb, id), true, verb);
       assert.equal(document(id).status, status, verb);
+      if (status === 'stopped') assert.equal(document(id).containers[0].exitCode === 137, verb === 'kill', verb);
     }
     assert.deepEqual(document(id).hostnames, ['a.test', 'b.test'], 'one that is not active keeps its hostnames');
     assert.equal(await call('addHostname', id, 'c.test'), true);

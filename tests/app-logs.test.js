@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { docker } from './support/docker.js';
+import { EngineRelay } from './support/relay.js';
 import { say, talker } from './support/talker.js';
 import { until } from './support/until.js';
 import { World, refused } from './support/world.js';
@@ -12,7 +13,6 @@ const shows = (client, text) => until(() => texts(client).includes(text), () => 
 
 describe('logs of apps', () => {
   let world, appImage;
-  const clients = [];
 
   before(async () => {
     world = await World.start();
@@ -24,7 +24,6 @@ describe('logs of apps', () => {
 
   async function watching(app, options = {}) {
     const client = await world.connect();
-    clients.push(client);
     await client.subscribe('appLogs', app.id, options);
     return client;
   }
@@ -163,19 +162,6 @@ describe('logs of apps', () => {
     await other.call('remove');
   });
 
-  it('are not read when nobody watches', async () => {
-    // What follows a log holds the file that it is in.
-    for (const client of clients.splice(0)) await client.close();
-    const app = await launch('unwatched');
-    const client = await watching(app);
-    const pid = world.launcher.pid;
-    const sockets = async () => (await docker('ps', '--quiet'), (await import('node:fs/promises')).readdir(`/proc/${pid}/fd`));
-    const while_watched = (await sockets()).length;
-    await client.close();
-    await until(async () => (await sockets()).length < while_watched, 'the log being let go of');
-    await app.call('remove');
-  });
-
   it('of an instance that is not there, or with options that mean nothing, are refused', async () => {
     const app = await launch('refused');
     const client = await world.connect();
@@ -185,6 +171,41 @@ describe('logs of apps', () => {
     for (const options of [{ tail: 10_001 }, { tail: 'all' }, { since: 'now' }, { container: 'abc' }, { stream: 'stdin' }]) {
       await refused(attempt(app.id, options), 400, new RegExp(Object.keys(options)[0]));
     }
+    await app.call('remove');
+  });
+});
+
+describe('logs of an app that nobody watches', () => {
+  let relay, world;
+
+  before(async () => {
+    relay = await EngineRelay.start();
+    world = await World.start({ flags: ['--docker-host', `unix://${relay.path}`] });
+  });
+  after(async () => {
+    await world?.close();
+    await relay?.close();
+  });
+
+  it('are not read; those that several watch are read once', async () => {
+    const app = await world.launch('unwatched', { appImage: await world.build('talker-alone', talker()), hostname: 'unwatched.test' });
+    const readers = () => relay.asking(/\/logs\?.*follow=1/);
+    assert.equal(readers(), 0);
+    const [one, other] = [await world.connect(), await world.connect()];
+    const subscription = await one.subscribe('appLogs', app.id);
+    await until(() => readers() === 1, 'the log to be read');
+    await other.subscribe('appLogs', app.id, { tail: 5 });
+    await say(app, 'to both\n');
+    await Promise.all([one, other].map((client) => shows(client, 'to both')));
+    assert.equal(readers(), 1);
+
+    one.send({ msg: 'unsub', id: subscription });
+    await until(() => texts(one).length === 0, 'the end of the subscription');
+    await say(app, 'to one\n');
+    await shows(other, 'to one');
+    assert.equal(readers(), 1);
+    await other.close();
+    await until(() => readers() === 0, 'the log being let go of');
     await app.call('remove');
   });
 });

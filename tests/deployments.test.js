@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { container, docker, image } from './support/docker.js';
-import { obedient, tell } from './support/obedient.js';
+import { goesOn, obedient, tell } from './support/obedient.js';
 import { Registry } from './support/registry.js';
 import { until } from './support/until.js';
 import { Visitors } from './support/visitors.js';
@@ -37,6 +37,12 @@ class Deploying extends World {
     await until(() => deployment()?.status === status || deployment()?.finishedAt, () => `${status}: ${JSON.stringify(deployment())}`);
     assert.equal(deployment().status, status, JSON.stringify(deployment()));
     return deployment();
+  }
+
+  /** The lines of its containers in each version of its document, from that one on. */
+  shown(app, from = 0) {
+    const versions = this.ddp.history('AppInstances', app.id).slice(from);
+    return versions.flatMap(({ fields }) => (fields?.containers ? [fields.containers] : []));
   }
 
   containersOf(app) {
@@ -74,6 +80,7 @@ describe('a deployment', { concurrency: true }, () => {
 
   it('of any kind loses no request, and switches in one step', async () => {
     const app = await world.deployed('steady', { replicas: 2 });
+    const versions = world.ddp.history('AppInstances', app.id).length;
     const visitors = Visitors.of(world, 'steady.test');
     const kinds = {
       environment: () => call('setEnvironment', app.id, { RELEASE: 'environment' }),
@@ -104,6 +111,11 @@ describe('a deployment', { concurrency: true }, () => {
       ['launch', 'superseded'], ['environment', 'superseded'], ['deploy', 'superseded'], ['rootUrl', 'superseded'], ['rebuild', 'current'],
     ]);
     assert.equal(app.document.releaseId, world.releases(app).at(-1)._id);
+    for (const all of world.shown(app, versions)) {
+      const serving = all.filter(({ role }) => role === 'serving');
+      assert.deepEqual(serving.map(({ status, health }) => [status, health]), Array(2).fill(['running', 'healthy']), JSON.stringify(all));
+      assert.equal(new Set(serving.map(({ release }) => release)).size, 1, JSON.stringify(all));
+    }
     await app.call('remove');
     assert.deepEqual([world.of('Releases', app), world.of('Deployments', app)], [[], []]);
   });
@@ -157,7 +169,7 @@ describe('a deployment', { concurrency: true }, () => {
   });
 
   it('lets the old ones answer what they were asked, and closes their WebSockets when they end', async () => {
-    const app = await world.deployed('drained');
+    const app = await world.deployed('drained', { health: { interval: 1_000 } });
     const old = app.document.containerId;
     const held = app.get('/hold').answer;
     const client = await app.ddp();
@@ -166,6 +178,8 @@ describe('a deployment', { concurrency: true }, () => {
     await world.reaches(id, 'draining');
     await until(() => roles(app).join() === 'serving,draining', () => roles(app).join());
     for (let i = 0; i < 5; i++) assert.equal((await app.get('/').expect(200)).json().release, '2');
+    await until(() => app.document.deploymentId === null, 'the new release to be what there is');
+    await goesOn(old);
     assert.equal(await client.call('who'), short(old), 'a WebSocket goes on');
     assert.equal((await container(old)).State.Running, true);
     await tell(old, 'release');
@@ -250,6 +264,7 @@ describe('a deployment', { concurrency: true }, () => {
     await world.reaches(second, 'succeeded');
     assert.equal((await app.get('/').expect(200)).json().release, '3');
     assert.equal(await container(overtaken), null);
+    assert.ok(!world.shown(app).flat().some(({ id, role }) => id === overtaken && role === 'serving'), 'it never served');
     assert.deepEqual(world.releases(app).map(({ status }) => status), ['superseded', 'superseded', 'current']);
     assert.equal(world.ddp.collection('Deployments').get(second).fromReleaseId, world.releases(app)[0]._id);
     assert.equal((await world.running(app)).length, 1);

@@ -65,7 +65,7 @@ describe('readiness', { concurrency: true }, () => {
     const launching = call('launchAppInstance', options);
     const find = () => [...world.instances.values()].find(({ hostnames }) => hostnames.includes('never.test'));
     const { containerId } = await until(() => find()?.containerId && find(), 'its container');
-    const { details } = await refused(launching, 500, /GET \/sockjs\/info answered 503/);
+    const { details } = await refused(launching, 500, /^not ready within the start period of 1 s: GET \/sockjs\/info answered 503/);
     assert.match(details, /line 1\nline 2\nline 3\nlistening, starting/);
     assert.equal(find(), undefined);
     assert.equal(await container(containerId), null);

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { container, docker, hostPort } from './support/docker.js';
-import { obedient, tell } from './support/obedient.js';
+import { goesOn, obedient, tell } from './support/obedient.js';
 import { Terminal } from './support/terminal.js';
 import { until } from './support/until.js';
 import { Visitors } from './support/visitors.js';
@@ -117,14 +117,15 @@ describe('replicas', { concurrency: true }, () => {
   });
 
   it('that are too many answer what they were asked before they end', async () => {
-    const app = await launch('drained', { replicas: 2 });
+    const app = await launch('drained', { replicas: 2, health: { interval: 1_000 } });
     const held = [app.get('/hold').answer, app.get('/hold').answer];
     const leaving = lines(app)[1].id;
     await until(async () => (await tell(leaving, 'holding')) === '1', 'a request for each');
     const scaled = call('scale', app.id, 1);
     await until(() => lines(app)[1]?.role === 'draining', () => `a container that drains: ${JSON.stringify(lines(app))}`);
     assert.deepEqual(await answersOf(app), new Set([short(lines(app)[0].id)]), 'it gets no new requests');
-    assert.equal(lines(app)[1].status, 'running');
+    await goesOn(leaving);
+    assert.deepEqual([lines(app)[1].status, lines(app)[1].role], ['running', 'draining']);
     await tell(leaving, 'release');
     await tell(lines(app)[0].id, 'release');
     assert.deepEqual((await Promise.all(held)).map(({ status, text }) => [status, text]), [[200, 'released'], [200, 'released']]);
@@ -151,11 +152,15 @@ describe('replicas', { concurrency: true }, () => {
 
     const started = lines(app).map(({ startedAt }) => +startedAt);
     const visitors = Visitors.of(world, 'together.test');
+    const versions = world.ddp.history('AppInstances', app.id).length;
     assert.equal(await app.call('restart'), true);
     assert.ok(lines(app).every(({ startedAt }, i) => +startedAt > started[i]), 'each was started again');
     await visitors.comeAgain();
     await visitors.leave();
-    assert.deepEqual(visitors.failures, [], 'one after the other');
+    assert.deepEqual(visitors.failures, []);
+    const serve = ({ status, health, role }) => [status, health, role].join() === 'running,healthy,serving';
+    const shown = world.ddp.history('AppInstances', app.id).slice(versions).flatMap(({ fields }) => (fields?.containers ? [fields.containers] : []));
+    for (const all of shown) assert.ok(all.filter(serve).length >= 2, `one after the other: ${JSON.stringify(all)}`);
     await app.call('kill');
     assert.deepEqual(lines(app).map(({ exitCode, status }) => [exitCode, status]), Array(3).fill([137, 'stopped']));
     await app.call('remove');

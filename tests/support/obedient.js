@@ -1,5 +1,6 @@
 // An app that is what its variables say, and becomes what it is told, for tests of readiness, replicas and deployments. It is told on a port
 // of its own, which neither visitors nor probes see.
+import assert from 'node:assert/strict';
 import { dockerfile } from './archives.js';
 import { docker } from './docker.js';
 import { until } from './until.js';
@@ -102,3 +103,13 @@ export async function tell(containerId, order) {
 
 /** What the app in a container was asked for: `[{path, agent}]`. */
 export const seen = async (containerId) => JSON.parse(await tell(containerId, 'seen'));
+
+/** How often the launcher has asked the app in a container whether it answers. */
+const probes = async (containerId) => (await seen(containerId)).filter(({ agent }) => agent === 'meteor-launcher-probe').length;
+
+/** Resolves when the app in a container has been asked twice more whether it answers. Until then nobody must have asked it to end. */
+export async function goesOn(containerId) {
+  const before = await probes(containerId);
+  await until(async () => (await probes(containerId)) > before + 1, 'more probes');
+  assert.doesNotMatch(await docker('logs', containerId), /SIGTERM/);
+}

@@ -17,6 +17,8 @@ export class EngineRelay {
   }
 
   #sockets = new Set();
+  // By connection, the first line of the newest request on it.
+  #requests = new Map();
   #server = null;
 
   /** Listens, and carries every connection to the engine. */
@@ -24,6 +26,11 @@ export class EngineRelay {
     if (this.#server) return;
     this.#server = net.createServer({ allowHalfOpen: true }, (near) => {
       const far = net.connect({ path: engine, allowHalfOpen: true });
+      near.on('data', (bytes) => {
+        const [line] = bytes.toString('latin1').split('\r\n', 1);
+        if (/^[A-Z]+ .* HTTP\/1\.1$/.test(line)) this.#requests.set(near, line);
+      });
+      near.on('close', () => this.#requests.delete(near));
       for (const [socket, other] of [[near, far], [far, near]]) {
         this.#sockets.add(socket);
         socket.on('close', () => {
@@ -35,6 +42,11 @@ export class EngineRelay {
       }
     });
     await new Promise((resolve, reject) => this.#server.once('error', reject).listen(this.path, resolve));
+  }
+
+  /** How many connections are open of which the newest request is such a one. */
+  asking(request) {
+    return [...this.#requests.values()].filter((line) => request.test(line)).length;
   }
 
   /** Breaks the connections that are open; new ones are served. */
