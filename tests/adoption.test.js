@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { container, docker } from './support/docker.js';
 import { smallApp, smallAppHealth } from './support/small-app.js';
-import { until } from './support/until.js';
+import { until, within } from './support/until.js';
 import { World } from './support/world.js';
 
 describe('a launcher whose data directory is', () => {
@@ -85,7 +85,7 @@ describe('a launcher whose data directory is', () => {
     await world.crash();
     world.flags = ['--launcher-id', 'a'.repeat(17)];
     await world.spawnLauncher();
-    const [code] = await world.exited;
+    const [code] = await within(world.exited, 'the launcher to refuse it');
     assert.equal(code, 1);
     world.flags = [];
     await world.startLauncher();
