@@ -116,6 +116,29 @@ describe('bad input', () => {
     it('an image that is nowhere', () => refused(launch({ appImage: `${imagePrefix}not-there` }), 500));
   });
 
+  describe('an object with options', () => {
+    // null is as if it were left out.
+    const { null: _, 'an object': __, ...others } = { text: 'options', ...notText };
+    const methods = { awaitReady: 'timeout', getContainerInfo: 'replica', execOpen: 'replica', deploy: 'image' };
+    for (const [what, value] of Object.entries(others)) {
+      for (const [method, option] of Object.entries(methods)) {
+        it(`${method}: ${what}`, () => refused(world.ddp.call(method, app.id, value), 400, new RegExp(`${option}.*second argument`)));
+      }
+      // What was meant for a dry run would have been none.
+      it(`image/collectGarbage: ${what}`, () => refused(world.ddp.call('image/collectGarbage', value), 400, /dryRun/));
+      it(`hook/create: ${what}`, () => refused(world.ddp.call('hook/create', value), 400, /name/));
+      it(`appLogs: ${what}`, () => refused(world.ddp.subscribe('appLogs', app.id, value), 400, /tail/));
+      it(`imageBuilds: ${what}`, () => refused(world.ddp.subscribe('imageBuilds', value), 400, /limit/));
+    }
+    it('deploy: an option of launchAppInstance', () => refused(world.ddp.call('deploy', app.id, { appImage }), 400, /image, env, limits, health.*appImage/));
+  });
+
+  describe('the second argument', () => {
+    for (const method of ['setEnvironment', 'setRootUrl', 'scale', 'rollback']) {
+      it(`${method}: is not asked for before the first`, () => refused(world.ddp.call(method, 5), 400, /instanceId/));
+    }
+  });
+
   describe('the name of an image', () => {
     const hostile = {
       empty: '',

@@ -15,7 +15,7 @@ use super::{
 
 /// `ai/launch({appImage, hostnames, env, config})`
 pub(super) async fn launch(launcher: Arc<Launcher>, arguments: Arguments) -> Result<String, Error> {
-    if arguments.option(0, "config").is_some() {
+    if arguments.option(0, "config")?.is_some() {
         return Err(bad_request(
             "The config option (Docker's own create options) is not supported yet; the limits option \
              sets what a container may use.",

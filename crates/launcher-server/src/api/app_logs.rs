@@ -188,7 +188,7 @@ impl Wanted {
 }
 
 fn tail(arguments: &Arguments) -> Result<usize, Error> {
-    let Some(option) = arguments.option(1, "tail") else {
+    let Some(option) = arguments.option(1, "tail")? else {
         return Ok(TAIL);
     };
     let number = option.as_f64().filter(|n| n.fract() == 0.0 && *n >= 0.0);
@@ -201,7 +201,7 @@ fn tail(arguments: &Arguments) -> Result<usize, Error> {
 }
 
 fn since(arguments: &Arguments) -> Result<Option<Timestamp>, Error> {
-    let Some(option) = arguments.option(1, "since") else {
+    let Some(option) = arguments.option(1, "since")? else {
         return Ok(None);
     };
     let millis = option.as_date().and_then(ddp_server::ejson::Date::millis);
@@ -211,7 +211,7 @@ fn since(arguments: &Arguments) -> Result<Option<Timestamp>, Error> {
 }
 
 fn container(arguments: &Arguments) -> Result<Option<String>, Error> {
-    let Some(option) = arguments.option(1, "container") else {
+    let Some(option) = arguments.option(1, "container")? else {
         return Ok(None);
     };
     let id = option.as_str().filter(|id| {
@@ -226,7 +226,7 @@ fn container(arguments: &Arguments) -> Result<Option<String>, Error> {
 }
 
 fn stream(arguments: &Arguments) -> Result<Option<LogStream>, Error> {
-    let Some(option) = arguments.option(1, "stream") else {
+    let Some(option) = arguments.option(1, "stream")? else {
         return Ok(None);
     };
     match option.as_str() {

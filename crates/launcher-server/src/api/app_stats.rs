@@ -78,7 +78,7 @@ pub(super) fn register(
 }
 
 fn history(arguments: &Arguments) -> Result<bool, Error> {
-    let Some(option) = arguments.option(1, "history") else {
+    let Some(option) = arguments.option(1, "history")? else {
         return Ok(true);
     };
     let wrong = || bad_request("The history option must be true or false.");

@@ -99,15 +99,22 @@ impl Arguments {
         self.0.get(index).filter(|value| !value.is_null())
     }
 
-    /// An option in the options object at this position; `null` counts as left out.
-    pub(super) fn option(&self, index: usize, name: &str) -> Option<&Value> {
-        let value = self.0.get(index)?.get(name)?;
-        Some(value).filter(|value| !value.is_null())
+    /// An option in the options object at this position; `null` counts as left out, of the option as
+    /// of the object. What is no object is refused: whoever passes it means something by it.
+    pub(super) fn option(&self, index: usize, name: &str) -> Result<Option<&Value>, Error> {
+        let Some(options) = self.value(index) else {
+            return Ok(None);
+        };
+        if options.as_object().is_none() {
+            let what = format!("an object with options, such as {{{name}: …}},");
+            return Err(must(index, "options", &what));
+        }
+        Ok(options.get(name).filter(|value| !value.is_null()))
     }
 
     /// Which of an instance's replicas is meant, in the options object at this position.
     pub(super) fn replica(&self, index: usize) -> Result<Option<u32>, Error> {
-        let Some(option) = self.option(index, "replica") else {
+        let Some(option) = self.option(index, "replica")? else {
             return Ok(None);
         };
         let what =
@@ -119,16 +126,16 @@ impl Arguments {
     /// What to build, and from what: `{name, url}` or `{name, upload}`.
     pub(super) fn build(&self) -> Result<(ImageName, Archive), Error> {
         let text = |name: &str| {
-            self.option(0, name)
-                .map(|value| value.as_str().unwrap_or(""))
+            let option = self.option(0, name)?;
+            Ok::<_, Error>(option.map(|value| value.as_str().unwrap_or("")))
         };
-        let name = text("name").filter(|name| !name.is_empty()).ok_or_else(|| {
+        let name = text("name")?.filter(|name| !name.is_empty()).ok_or_else(|| {
             bad_request(
                 "You must pass the name option set to the string name of the docker image to build.",
             )
         })?;
         let name = image_name("name option", name)?;
-        let archive = match (text("url"), text("upload")) {
+        let archive = match (text("url")?, text("upload")?) {
             (Some(url), None) => web_url(url).map(Archive::Url),
             (None, Some(id)) => Some(id)
                 .filter(|id| !id.is_empty() && id.len() <= MAX_ID)
@@ -147,7 +154,7 @@ impl Arguments {
 
     /// Where a build takes `source-map-support` from, if the caller says so.
     pub(super) fn source_map_support(&self) -> Result<Option<SourceMapSupport>, Error> {
-        let Some(option) = self.option(0, "sourceMapSupport") else {
+        let Some(option) = self.option(0, "sourceMapSupport")? else {
             return Ok(None);
         };
         let wanted = option.as_str().and_then(|text| text.parse().ok());

@@ -236,7 +236,7 @@ fn count(
     option: &str,
     of: &str,
 ) -> Result<Option<usize>, Error> {
-    let Some(count) = arguments.option(index, option) else {
+    let Some(count) = arguments.option(index, option)? else {
         return Ok(None);
     };
     let number = whole_number(count).ok_or_else(|| {

@@ -24,7 +24,7 @@ pub(super) async fn collect(
     launcher: Arc<Launcher>,
     arguments: Arguments,
 ) -> Result<Fields, Error> {
-    let dry_run = match arguments.option(0, "dryRun") {
+    let dry_run = match arguments.option(0, "dryRun")? {
         None => false,
         Some(value) => value
             .as_bool()

@@ -22,7 +22,7 @@ const MAX_NAME: usize = 200;
 
 /// `hook/create({name})`
 pub(super) async fn create(launcher: Arc<Launcher>, arguments: Arguments) -> Result<Fields, Error> {
-    let name = arguments.option(0, "name").map(name).transpose()?;
+    let name = arguments.option(0, "name")?.map(name).transpose()?;
     let made = launcher.hooks().create(name).await;
     let (id, secret) = made.map_err(|e| from_core(&e))?;
     Ok(fields! { "hookId": id, "url": arguments.url(&path(&secret)) })

@@ -38,7 +38,7 @@ pub(super) async fn set(launcher: Arc<Launcher>, arguments: Arguments) -> Result
     })?;
     let change = HostChange {
         max: options.get("max").map(max).transpose()?,
-        active: arguments.option(1, "active").map(active).transpose()?,
+        active: arguments.option(1, "active")?.map(active).transpose()?,
     };
     done(launcher.set_host(id, change).await)
 }

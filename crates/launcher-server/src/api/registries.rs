@@ -77,7 +77,7 @@ fn new_registry(arguments: &Arguments) -> Result<NewRegistry, Error> {
 }
 
 fn text<'a>(arguments: &'a Arguments, name: &str, what: &str) -> Result<&'a str, Error> {
-    let text = arguments.option(0, name).and_then(Value::as_str);
+    let text = arguments.option(0, name)?.and_then(Value::as_str);
     text.filter(|text| !text.trim().is_empty()).ok_or_else(|| {
         bad_request(format!(
             "You must pass the {name} option set to the {what}."
@@ -86,7 +86,7 @@ fn text<'a>(arguments: &'a Arguments, name: &str, what: &str) -> Result<&'a str,
 }
 
 fn verify(arguments: &Arguments) -> Result<bool, Error> {
-    match arguments.option(0, "verify") {
+    match arguments.option(0, "verify")? {
         None => Ok(true),
         Some(Value::Bool(verify)) => Ok(*verify),
         Some(_) => Err(bad_request("The verify option must be true or false.")),

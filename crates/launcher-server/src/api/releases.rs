@@ -27,13 +27,16 @@ use super::{
 
 /// Longest time that `awaitReady` waits, in milliseconds.
 const MAX_TIMEOUT: f64 = 3_600_000.0;
+/// What `deploy` can change.
+const DEPLOY_OPTIONS: [&str; 4] = ["image", "env", "limits", "health"];
 /// Variables that come from options of their own, and stay where they are not named.
 const OWN_OPTIONS: [&str; 3] = ["MONGO_URL", "ROOT_URL", "METEOR_EMAIL"];
 
 /// `deploy(instanceId, {image, env, limits, health})`
 pub(super) async fn deploy(launcher: Arc<Launcher>, arguments: Arguments) -> Result<String, Error> {
     let id = arguments.instance_id()?;
-    let image = match arguments.option(1, "image") {
+    refuse_other_options(&arguments)?;
+    let image = match arguments.option(1, "image")? {
         None => None,
         Some(image) => {
             let what = "The image option must be the string name of a docker image.";
@@ -41,16 +44,16 @@ pub(super) async fn deploy(launcher: Arc<Launcher>, arguments: Arguments) -> Res
             Some(image_name("image option", name)?)
         }
     };
-    let given = arguments.option(1, "env").map(variables).transpose()?;
+    let given = arguments.option(1, "env")?.map(variables).transpose()?;
     let options = DeployOptions {
         image,
         env: given.map(with_own),
         limits: arguments
-            .option(1, "limits")
+            .option(1, "limits")?
             .map(limits::parse)
             .transpose()?,
         health: arguments
-            .option(1, "health")
+            .option(1, "health")?
             .map(health::parse)
             .transpose()?,
     };
@@ -60,13 +63,28 @@ pub(super) async fn deploy(launcher: Arc<Launcher>, arguments: Arguments) -> Res
         .map_err(|e| from_core(&e))
 }
 
+/// With `appImage` for `image`, say, something else would be deployed than what was meant.
+fn refuse_other_options(arguments: &Arguments) -> Result<(), Error> {
+    let options = arguments.value(1).and_then(Value::as_object);
+    let mut names = options.into_iter().flatten().map(|(name, _)| name);
+    let Some(other) = names.find(|name| !DEPLOY_OPTIONS.contains(&name.as_str())) else {
+        return Ok(());
+    };
+    let other: String = other.chars().take(100).collect();
+    Err(bad_request(format!(
+        "The options of deploy are {}; there is no option {other}.",
+        DEPLOY_OPTIONS.join(", ")
+    )))
+}
+
 /// `rollback(instanceId, releaseId)`
 pub(super) async fn rollback(
     launcher: Arc<Launcher>,
     arguments: Arguments,
 ) -> Result<String, Error> {
+    let id = arguments.instance_id()?;
     let release = arguments.id_at(1, "releaseId", "the _id string of the release")?;
-    let begun = launcher.rollback(arguments.instance_id()?, release).await;
+    let begun = launcher.rollback(id, release).await;
     begun.map_err(|e| from_core(&e))
 }
 
@@ -75,15 +93,14 @@ pub(super) async fn set_environment(
     launcher: Arc<Launcher>,
     arguments: Arguments,
 ) -> Result<String, Error> {
+    let id = arguments.instance_id()?;
     let env = arguments.value(1).ok_or_else(|| {
         bad_request(
             "You must pass an object of environment variables as the second argument (env).",
         )
     })?;
     let env = variables(env)?;
-    let begun = launcher
-        .set_environment(arguments.instance_id()?, with_own(env))
-        .await;
+    let begun = launcher.set_environment(id, with_own(env)).await;
     begun.map_err(|e| from_core(&e))
 }
 
@@ -92,6 +109,7 @@ pub(super) async fn set_root_url(
     launcher: Arc<Launcher>,
     arguments: Arguments,
 ) -> Result<String, Error> {
+    let id = arguments.instance_id()?;
     let what = "You must pass the http or https URL string at which the app will be reached as the \
                 second argument (rootUrl).";
     let url = arguments
@@ -99,17 +117,18 @@ pub(super) async fn set_root_url(
         .and_then(Value::as_str)
         .filter(|url| web_url(url).is_some());
     let url = url.ok_or_else(|| bad_request(what))?.to_owned();
-    let begun = launcher.set_root_url(arguments.instance_id()?, url).await;
+    let begun = launcher.set_root_url(id, url).await;
     begun.map_err(|e| from_core(&e))
 }
 
 /// `scale(instanceId, replicas)`
 pub(super) async fn scale(launcher: Arc<Launcher>, arguments: Arguments) -> Result<bool, Error> {
+    let id = arguments.instance_id()?;
     let number = arguments.value(1).and_then(whole_number);
     let number = number.ok_or_else(|| {
         bad_request("You must pass the whole number of replicas as the second argument (replicas).")
     })?;
-    done(launcher.scale(arguments.instance_id()?, number).await)
+    done(launcher.scale(id, number).await)
 }
 
 /// `awaitReady(instanceId, {timeout})`
@@ -117,7 +136,7 @@ pub(super) async fn await_ready(
     launcher: Arc<Launcher>,
     arguments: Arguments,
 ) -> Result<bool, Error> {
-    let timeout = match arguments.option(1, "timeout") {
+    let timeout = match arguments.option(1, "timeout")? {
         None => None,
         Some(timeout) => {
             let millis = timeout

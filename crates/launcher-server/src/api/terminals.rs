@@ -29,7 +29,7 @@ pub(super) async fn open(launcher: Arc<Launcher>, arguments: Arguments) -> Resul
     let order = TerminalOrder {
         instance,
         replica: arguments.replica(1)?,
-        command: command(arguments.option(1, "command"))?,
+        command: command(arguments.option(1, "command")?)?,
         tty: tty(&arguments)?,
         peer: arguments.peer().map(str::to_owned),
     };
@@ -84,17 +84,17 @@ fn command(option: Option<&Value>) -> Result<Vec<String>, Error> {
 }
 
 fn tty(arguments: &Arguments) -> Result<Option<TerminalSize>, Error> {
-    let wanted = match arguments.option(1, "tty") {
+    let wanted = match arguments.option(1, "tty")? {
         None => false,
         Some(option) => option
             .as_bool()
             .ok_or_else(|| bad_request("The tty option must be true or false."))?,
     };
-    let number = |name, default| match arguments.option(1, name) {
-        None => default,
-        Some(option) => option.as_f64().unwrap_or(f64::NAN),
+    let number = |name, default| {
+        let option = arguments.option(1, name)?;
+        Ok::<_, Error>(option.map_or(default, |option| option.as_f64().unwrap_or(f64::NAN)))
     };
-    let size = terminal_size(number("cols", 80.0), number("rows", 24.0)).ok_or_else(|| {
+    let size = terminal_size(number("cols", 80.0)?, number("rows", 24.0)?).ok_or_else(|| {
         bad_request("The cols and rows options must be whole numbers from 1 to 1000.")
     })?;
     Ok(wanted.then_some(size))
