@@ -3,10 +3,10 @@ import assert from 'node:assert/strict';
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { promisify } from 'node:util';
 import { dockerfile } from './support/archives.js';
@@ -86,6 +86,17 @@ describe('the launcher as a process', () => {
     }
   });
 
+  it('on SIGTERM tells those who wait for what takes longer that it ends', async () => {
+    const launch = world.ddp.call('launchAppInstance', { appImage: await world.app(), ...required, env: { STAND_IN_NEVER_LISTENS: 1 }, wait: 'ready' });
+    const [id] = await until(() => [...world.instances].find(([, { status }]) => status === 'running'), 'the app to run');
+    const waiting = [launch, world.ddp.call('awaitReady', id)];
+    const told = waiting.map((call) => refused(call, 500, /shutting down/));
+    assert.deepEqual(await world.signal('SIGTERM'), [0, null]);
+    await Promise.all(told);
+    await world.startLauncher();
+    await world.ddp.call('removeAppInstance', id);
+  });
+
   it('on SIGTERM in the middle of a build ends all the same, and the next start clears the build away', async () => {
     const url = world.archives.serve('long.tar', dockerfile(`FROM ${await world.app()}\nLABEL ${buildLabel}\nRUN sleep 600\n`));
     const before = await buildRemains();
@@ -139,7 +150,16 @@ describe('the launcher refuses to start', () => {
     const { code, said } = await serve(['--port', String(port), '--proxy-listen', '127.0.0.1:0']);
     taken.close();
     assert.notEqual(code, 0);
-    assert.match(said, new RegExp(String(port)));
+    assert.match(said, new RegExp(`${port} .--port.`));
+  });
+
+  it('with a data directory that it cannot use, and says which', async () => {
+    const file = join(await mkdtemp(join(tmpdir(), 'meteor-launcher-data-')), 'file');
+    await writeFile(file, '');
+    const { code, said } = await serve(['--port', String(await freePort()), '--proxy-listen', '127.0.0.1:0', '--data-dir', file]);
+    await rm(dirname(file), { recursive: true });
+    assert.notEqual(code, 0);
+    assert.match(said, new RegExp(`${file}.*not a directory`));
   });
 
   it('with a flag that it does not know', async () => {

@@ -158,6 +158,7 @@ pub(crate) struct ServeArgs {
         value_name = "SECONDS"
     )]
     terminal_idle: u32,
+
     /// Seconds that an app may take to end after it was asked to; then it is killed. It is told as
     /// METEOR_SIGTERM_GRACE_PERIOD_SECONDS.
     #[arg(

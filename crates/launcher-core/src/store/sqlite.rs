@@ -263,15 +263,14 @@ fn open(directory: &Path) -> Result<(File, Connection), StoreError> {
 }
 
 fn lock(directory: &Path) -> Result<File, StoreError> {
-    let failed = |e: std::io::Error| StoreError::Failed(e.to_string());
+    let path = directory.join("launcher.lock");
+    let failed = |e: std::io::Error| StoreError::Failed(format!("{}: {e}", path.display()));
     let options = OpenOptions::new()
         .create(true)
         .truncate(false)
         .write(true)
         .clone();
-    let file = options
-        .open(directory.join("launcher.lock"))
-        .map_err(failed)?;
+    let file = options.open(&path).map_err(failed)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(StoreError::InUse(directory.display().to_string())),
@@ -290,7 +289,7 @@ fn make_private(path: &Path) -> Result<(), StoreError> {
         .mode(0o600)
         .open(path)
         .map(drop)
-        .map_err(|e| StoreError::Failed(e.to_string()))
+        .map_err(|e| StoreError::Failed(format!("{}: {e}", path.display())))
 }
 
 fn migrate(connection: &mut Connection) -> Result<(), StoreError> {

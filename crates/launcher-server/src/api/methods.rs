@@ -7,10 +7,9 @@ use ddp_server::{
     ejson::{Fields, Value},
 };
 use launcher_core::{BuildOrder, BuildSource, Launcher};
-use tokio_util::sync::CancellationToken;
 
 use super::{
-    ai,
+    Stopping, ai,
     arguments::{Archive, Arguments},
     disk,
     errors::{failed, from_core},
@@ -19,12 +18,15 @@ use super::{
     registries, releases, terminals, uploads, wire,
 };
 
-/// Adds all methods to a server. Once it is `stopping`, calls are refused. `proxied`: proxies stand
-/// in front.
+/// What is told to callers that are not waited for when the launcher ends.
+const CUT_OFF: &str =
+    "the launcher is shutting down; wishes that it has recorded are carried out when it runs again";
+
+/// Adds all methods to a server. `proxied`: proxies stand in front.
 pub(super) fn register(
     builder: Builder,
     launcher: &Arc<Launcher>,
-    stopping: &CancellationToken,
+    stopping: &Stopping,
     proxied: bool,
 ) -> Builder {
     let (launcher, stopping) = (Arc::clone(launcher), stopping.clone());
@@ -97,7 +99,7 @@ pub(super) fn register(
 struct Methods {
     builder: Builder,
     launcher: Arc<Launcher>,
-    stopping: CancellationToken,
+    stopping: Stopping,
     proxied: bool,
 }
 
@@ -131,10 +133,14 @@ impl Methods {
                     peer: context.connection().peer(),
                 };
                 let call = method(launcher.clone(), arguments);
-                let call = (!stopping.is_cancelled()).then_some(call);
+                let call = (!stopping.begun.is_cancelled()).then_some(call);
+                let cut_off = stopping.cut_off.clone();
                 async move {
                     let outcome = match call {
-                        Some(call) => call.await,
+                        Some(call) => cut_off
+                            .run_until_cancelled(call)
+                            .await
+                            .unwrap_or_else(|| Err(failed(CUT_OFF))),
                         None => Err(failed(launcher_core::Error::ShuttingDown.to_string())),
                     };
                     said.log(outcome.as_ref().err());

@@ -37,13 +37,24 @@ pub(crate) use terminals::terminal_size;
 
 /// The longest DDP message that a client may send, in bytes.
 const MAX_MESSAGE: usize = 4 * 1024 * 1024;
+/// How long answers to calls that are cut off may take.
+const LAST_ANSWERS: Duration = Duration::from_secs(1);
 
 /// The DDP server and what stands behind it.
 #[derive(Clone)]
 pub(crate) struct Api {
     launcher: Arc<Launcher>,
     server: Server,
-    stopping: CancellationToken,
+    stopping: Stopping,
+}
+
+/// What ends method calls.
+#[derive(Clone, Default)]
+struct Stopping {
+    /// New calls are refused.
+    begun: CancellationToken,
+    /// Those that go on are answered without waiting for them any longer.
+    cut_off: CancellationToken,
 }
 
 impl Api {
@@ -52,7 +63,7 @@ impl Api {
         publications: Publications,
         http_forwarded_count: i32,
     ) -> Self {
-        let stopping = CancellationToken::new();
+        let stopping = Stopping::default();
         let config = Config {
             max_message_bytes: MAX_MESSAGE,
             http_forwarded_count,
@@ -82,11 +93,14 @@ impl Api {
     }
 
     /// Refuses new method calls, waits for those that run, but not longer than `limit`, then closes
-    /// all sessions.
+    /// all sessions. Whoever is cut off is told so: a client that gets no answer calls once more when it
+    /// has connected again.
     pub(crate) async fn finish(&self, limit: Duration) {
-        self.stopping.cancel();
+        self.stopping.begun.cancel();
         if timeout(limit, self.server.calls_ended()).await.is_err() {
-            tracing::warn!("some method calls were cut off");
+            self.stopping.cut_off.cancel();
+            let told = timeout(LAST_ANSWERS, self.server.calls_ended()).await;
+            tracing::warn!(told = told.is_ok(), "some method calls were cut off");
         }
         self.server.shutdown().await;
     }

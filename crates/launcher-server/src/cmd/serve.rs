@@ -1,6 +1,6 @@
 //! `meteor-launcher serve`: puts the parts together, and takes them apart in order.
 
-use std::{fs, path::Path, sync::Arc, time::Duration};
+use std::{fs, io::ErrorKind, path::Path, sync::Arc, time::Duration};
 
 use launcher_core::{
     DiskSettings, Launcher, Parts, Settings,
@@ -75,13 +75,14 @@ impl Server {
     async fn start(config: &Config) -> Result<Self, AnyError> {
         make_private_directory(&config.data_dir)?;
         // Bound first: a second launcher on the same ports ends here, before it touches anything.
-        let control = bind(config.control).await?;
-        let visitors = bind(config.proxy).await?;
+        let control = bind("--port", config.control).await?;
+        let visitors = bind("--proxy-listen", config.proxy).await?;
         let store = Arc::new(SqliteStore::open(&config.data_dir).await?);
         if let Some(id) = &config.launcher_id {
             store.belong_to(id).await?;
         }
-        let engine = Arc::new(DockerEngine::new(config.docker_host.as_deref())?);
+        let engine = DockerEngine::new(config.docker_host.as_deref());
+        let engine = Arc::new(engine.map_err(|e| format!("--docker-host: {e}"))?);
         let (proxy, route_writer) = Proxy::new(proxy_config());
         let (documents, publications) = api::collections(config);
         let observer = Arc::new(Observers {
@@ -216,10 +217,18 @@ fn make_private_directory(path: &Path) -> Result<(), AnyError> {
         .recursive(true)
         .mode(0o700)
         .create(path);
-    made.map_err(|e| format!("the data directory {} cannot be made: {e}", path.display()).into())
+    let shown = path.display();
+    match made {
+        Ok(()) => Ok(()),
+        // Recursively made, a directory that is there already is no error.
+        Err(e) if e.kind() == ErrorKind::AlreadyExists => {
+            Err(format!("--data-dir {shown}: this is not a directory").into())
+        }
+        Err(e) => Err(format!("--data-dir {shown}: the directory cannot be made: {e}").into()),
+    }
 }
 
-async fn bind(address: std::net::SocketAddr) -> Result<TcpListener, AnyError> {
+async fn bind(flag: &str, address: std::net::SocketAddr) -> Result<TcpListener, AnyError> {
     let bound = TcpListener::bind(address).await;
-    bound.map_err(|e| format!("{address} cannot be listened on: {e}").into())
+    bound.map_err(|e| format!("{address} ({flag}) cannot be listened on: {e}").into())
 }
