@@ -241,6 +241,7 @@ impl Launcher {
 /// Why the container, or all of them where there is none, does not run.
 fn why_nothing_runs(view: &InstanceView, line: Option<&ContainerView>) -> Option<String> {
     let exit = line.and_then(|line| line.exit.as_ref());
+    let exit = exit.filter(|exit| !exit.was_asked);
     let failure = || Some(view.observed.failure.as_ref()?.message.clone());
     exit.map(|exit| exit.reason.clone()).or_else(failure)
 }

@@ -29,6 +29,18 @@ async fn stop_and_kill_make_stopped_the_wanted_state() {
 }
 
 #[tokio::test]
+async fn an_end_that_somebody_asked_for_is_no_reason_why_an_app_is_not_ready() {
+    let world = World::new().await;
+    let id = world.launcher.launch(options("app", &[])).await.unwrap();
+    world.launcher.stop_instance(&id).await.unwrap();
+    let error = world.launcher.await_ready(&id, None).await.unwrap_err();
+    let Error::NotReady { reason, .. } = error else {
+        panic!("{error}");
+    };
+    assert_eq!(reason, "the app instance is stopped");
+}
+
+#[tokio::test]
 async fn a_restart_is_a_new_process_in_the_same_container() {
     let world = World::new().await;
     let id = world.launcher.launch(options("app", &[])).await.unwrap();
