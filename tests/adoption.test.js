@@ -40,7 +40,7 @@ describe('a launcher whose data directory is', () => {
     assert.equal((await world.get('two.test').expect(200)).text.trim(), env.COLOUR);
     await until(() => second.document?.health === 'healthy', 'it to be healthy');
     const adopted = second.document;
-    for (const field of ['image', 'imageId', 'hostnames', 'env', 'limits', 'healthSettings', 'replicas', 'status', 'containerId', 'port']) {
+    for (const field of ['image', 'imageId', 'hostnames', 'env', 'limits', 'config', 'healthSettings', 'replicas', 'status', 'containerId', 'port']) {
       assert.deepEqual(adopted[field], document[field], field);
     }
     assert.deepEqual(adopted.createdAt, createdAt);

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::{
-    Environment, Error, Hostname, ImageName, Limits,
+    ContainerConfig, Environment, Error, Hostname, ImageName, Limits,
     engine::ContainerState,
     health::{Health, HealthSettings},
 };
@@ -55,6 +55,9 @@ pub struct AppInstance {
     /// What each of them may use.
     #[serde(default)]
     pub limits: Limits,
+    /// What is said of them in Docker's own words.
+    #[serde(default)]
+    pub config: ContainerConfig,
     /// How it is found out whether they answer.
     #[serde(default)]
     pub health: HealthSettings,

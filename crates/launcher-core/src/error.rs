@@ -113,7 +113,10 @@ pub enum Error {
     #[error("The build with ID {0} is over")]
     BuildIsOver(String),
     /// Only so many builds can wait.
-    #[error("{0} builds and pulls are waiting or under way, which is the most that there may be")]
+    #[error(
+        "{0} builds, pulls and pushes are waiting or under way, which is the most that there may be; \
+         try again when some are done"
+    )]
     TooManyBuilds(usize),
     /// A build failed.
     #[error("building \"{image}\" failed: {reason} (build {build})")]
@@ -214,6 +217,7 @@ impl Error {
             | Self::HostFull { .. }
             | Self::NoSuchBuild(_)
             | Self::BuildIsOver(_)
+            | Self::TooManyBuilds(_)
             | Self::CannotPushDigest
             | Self::NoSuchImage(_)
             | Self::NoSuchRegistry

@@ -13,6 +13,7 @@ pub mod audit;
 mod budget;
 pub mod build;
 mod builds;
+pub mod container_config;
 mod deployments;
 pub mod digest;
 pub mod disk;
@@ -40,6 +41,7 @@ pub mod observer;
 mod reconciler;
 pub mod registries;
 pub mod releases;
+pub mod rights;
 pub mod routing;
 pub mod source;
 pub mod stats;
@@ -57,6 +59,7 @@ pub use build::{
     Build, BuildKind, BuildLog, BuildOrder, BuildSettings, BuildSource, BuildStatus, BuildStep,
     LayerCount, LogLine,
 };
+pub use container_config::ContainerConfig;
 pub use deployments::{Deployment, DeploymentStatus, DeploymentStep};
 pub use disk::{Collection, DiskDocument, DiskSettings};
 pub use environment::Environment;
@@ -77,5 +80,6 @@ pub use observer::{Change, Observer};
 pub use reconciler::{Patience, plan};
 pub use registries::{NewRegistry, Registry, RegistryHost, Secret};
 pub use releases::{Difference, Release, ReleaseStatus};
+pub use rights::Rights;
 pub use stats::{AppStats, MovedBytes, StatsHour, StatsMinute};
 pub use traffic::{OpenConnections, Traffic};

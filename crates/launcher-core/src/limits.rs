@@ -11,6 +11,10 @@ pub const DEFAULT_CPU_SHARES: u32 = 1_024;
 pub const DEFAULT_PIDS: u32 = 1_024;
 /// Open files of each process.
 pub const DEFAULT_OPEN_FILES: u32 = 16_384;
+/// Longest file of a container's log, in bytes.
+pub const DEFAULT_LOG_FILE: u64 = 10_000_000;
+/// Files of a container's log, of which the oldest is removed when there is another.
+pub const DEFAULT_LOG_FILES: u32 = 3;
 
 /// Limits of each container of an instance. What is left out has the launcher's default.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -26,6 +30,10 @@ pub struct Limits {
     pub pids: Option<u32>,
     /// Open files of each process.
     pub open_files: Option<u32>,
+    /// Longest file of its log, in bytes.
+    pub log_file_bytes: Option<u64>,
+    /// Files of its log.
+    pub log_files: Option<u32>,
     /// Whether only its volumes and `/tmp` can be written to.
     pub read_only: bool,
     /// The user, with a group or without, instead of the image's.
@@ -56,6 +64,8 @@ impl Limits {
             cpu_shares: Some(self.cpu_shares()),
             pids: Some(self.pids()),
             open_files: Some(self.open_files()),
+            log_file_bytes: Some(self.log_file_bytes()),
+            log_files: Some(self.log_files()),
             ..self.clone()
         }
     }
@@ -82,5 +92,17 @@ impl Limits {
     #[must_use]
     pub fn open_files(&self) -> u32 {
         self.open_files.unwrap_or(DEFAULT_OPEN_FILES)
+    }
+
+    /// Longest file of its log, in bytes.
+    #[must_use]
+    pub fn log_file_bytes(&self) -> u64 {
+        self.log_file_bytes.unwrap_or(DEFAULT_LOG_FILE)
+    }
+
+    /// Files of its log.
+    #[must_use]
+    pub fn log_files(&self) -> u32 {
+        self.log_files.unwrap_or(DEFAULT_LOG_FILES)
     }
 }

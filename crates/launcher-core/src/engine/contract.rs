@@ -38,9 +38,13 @@ async fn engine_contract(engine: &dyn Engine) {
     let image = build_image(engine).await;
     let owner = random_id();
     let mut events = engine.events(&owner).await.unwrap();
-    let spec = spec(&owner, &image);
+    let spec = ContainerSpec {
+        config: config(),
+        ..spec(&owner, &image)
+    };
 
     let id = is_created_once(engine, &spec, &owner).await;
+    is_made_as_it_was_said(engine, &id).await;
     lists_images(engine, &spec, &owner).await;
     is_started(engine, &owner, &id).await;
     tells_of_events(&mut events).await;
@@ -118,7 +122,51 @@ pub(super) fn spec(owner: &str, image: &str) -> ContainerSpec {
         app_port: 8080,
         bind_ip: Ipv4Addr::LOCALHOST.into(),
         limits: crate::Limits::default(),
+        config: crate::ContainerConfig::default(),
     }
+}
+
+/// Of a caller who would like to have the launcher's labels.
+fn config() -> crate::ContainerConfig {
+    let labels = serde_json::json!({"team": "a", LABEL_OWNER: "other", LABEL_REPLICA: "9"});
+    let body = serde_json::json!({
+        "Labels": labels,
+        "Hostname": "called-so",
+        "HostConfig": {
+            "ShmSize": 1_048_576,
+            "Memory": 33_554_432,
+            "Ulimits": [{"Name": "core", "Soft": 0, "Hard": 0}],
+            "AutoRemove": true,
+        },
+    });
+    serde_json::from_value(body).unwrap()
+}
+
+/// What the caller says, and beside it what the launcher says, or needs.
+async fn is_made_as_it_was_said(engine: &dyn Engine, id: &str) {
+    let inspected = engine.inspect(id).await.unwrap();
+    let (config, host) = (&inspected["Config"], &inspected["HostConfig"]);
+    assert_eq!(config["Hostname"], "called-so");
+    assert_eq!(
+        (&config["Labels"]["team"], &config["Labels"][LABEL_REPLICA]),
+        (&"a".into(), &"2".into())
+    );
+    let env = config["Env"].as_array().unwrap();
+    assert!(env.contains(&"A=1".into()), "{env:?}");
+    assert_eq!(host["ShmSize"], 1_048_576);
+    assert_eq!(
+        (&host["Memory"], &host["MemorySwap"]),
+        (&33_554_432.into(), &33_554_432.into())
+    );
+    let ulimits = host["Ulimits"].as_array().unwrap();
+    let names: Vec<_> = ulimits.iter().map(|limit| limit["Name"].clone()).collect();
+    assert_eq!(names, ["core", "nofile"]);
+    assert_eq!(
+        (&host["AutoRemove"], &host["CapDrop"][0]),
+        (&false.into(), &"ALL".into())
+    );
+    assert_eq!(host["LogConfig"]["Config"]["max-size"], "10000000");
+    assert_eq!(host["PortBindings"]["8080/tcp"][0]["HostIp"], "127.0.0.1");
 }
 
 async fn is_created_once(engine: &dyn Engine, spec: &ContainerSpec, owner: &str) -> String {

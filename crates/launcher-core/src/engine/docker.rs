@@ -26,9 +26,9 @@ use super::{
     BuildFailure, BuildSpec, Container, ContainerSpec, ContainerStats, Engine, EngineDisk,
     EngineError, EngineImage, Event, Exec, ExecSpec, ImageLayer, LABEL_INSTANCE, LABEL_OWNER,
     LeftLayers, ListedContainer, ListedImage, LogPiece, LogQuery, Machine, RegistryLogin, Transfer,
-    docker_build, docker_containers, docker_disk, docker_events, docker_exec, docker_exec_end,
-    docker_images, docker_inspect, docker_login, docker_logs, docker_remains, docker_stats,
-    docker_transfer,
+    docker_build, docker_config, docker_containers, docker_disk, docker_events, docker_exec,
+    docker_exec_end, docker_images, docker_inspect, docker_login, docker_logs, docker_remains,
+    docker_stats, docker_transfer,
 };
 
 /// Where Docker listens by default.
@@ -181,11 +181,10 @@ impl Engine for DockerEngine {
             name: Some(spec.name.clone()),
             ..Default::default()
         };
+        let body = docker_config::whole_body(spec)?;
         let creation = async {
             let docker = self.docker().await?;
-            Ok(docker
-                .create_container(Some(options), docker_containers::create_body(spec))
-                .await?)
+            Ok(docker.create_container(Some(options), body).await?)
         };
         Ok(bounded(ACTION, "create the container", creation).await?.id)
     }

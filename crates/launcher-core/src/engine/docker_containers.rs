@@ -15,9 +15,6 @@ use super::{
 };
 use crate::{Limits, limits::Volume};
 
-/// A container's log on disk: this many bytes in each of so many files.
-const LOG_FILE_SIZE: &str = "10m";
-const LOG_FILES: &str = "3";
 /// What can be written to where nothing else can; it counts as memory.
 const TMP: &str = "rw,nosuid,nodev,noexec,size=64m";
 
@@ -57,7 +54,7 @@ pub(super) fn listed(summary: ContainerSummary) -> Option<ListedContainer> {
     })
 }
 
-/// What the engine is asked to make.
+/// What the engine is asked to make, but for what a caller says in its own words.
 pub(super) fn create_body(spec: &ContainerSpec) -> ContainerCreateBody {
     let port = format!("{}/tcp", spec.app_port);
     ContainerCreateBody {
@@ -81,7 +78,10 @@ fn host_config(spec: &ContainerSpec, port: String) -> HostConfig {
         host_ip: Some(spec.bind_ip.to_string()),
         host_port: Some("0".into()),
     };
-    let log_options = [("max-size", LOG_FILE_SIZE), ("max-file", LOG_FILES)];
+    let log_options = [
+        ("max-size", spec.limits.log_file_bytes().to_string()),
+        ("max-file", spec.limits.log_files().to_string()),
+    ];
     HostConfig {
         port_bindings: Some(HashMap::from([(port, Some(vec![binding]))])),
         init: Some(true),
@@ -93,7 +93,7 @@ fn host_config(spec: &ContainerSpec, port: String) -> HostConfig {
         }),
         log_config: Some(HostConfigLogConfig {
             typ: Some("json-file".into()),
-            config: Some(log_options.map(|(k, v)| (k.into(), v.into())).into()),
+            config: Some(log_options.map(|(k, v)| (k.to_owned(), v)).into()),
         }),
         ..limited(&spec.limits)
     }

@@ -8,6 +8,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+use bollard::models::ContainerCreateBody;
 use bytes::Bytes;
 use futures_util::{
     StreamExt,
@@ -23,7 +24,7 @@ use super::{
     EngineDisk, EngineError, EngineImage, Event, Exec, ExecSpec, ImageLayer, ImageUser,
     LABEL_INSTANCE, LABEL_OWNER, LABEL_RELEASE, LABEL_REPLICA, LayerState, LeftLayers,
     ListedContainer, ListedImage, LogPiece, LogQuery, LogStream, Machine, RegistryLogin, Transfer,
-    TransferNews, TransferOutput, fake_exec::FakePrograms,
+    TransferNews, TransferOutput, docker_config::whole_body, fake_exec::FakePrograms,
 };
 use crate::ids::random_id;
 
@@ -102,8 +103,7 @@ struct Made {
     image: String,
     owner: String,
     name: String,
-    labels: BTreeMap<String, String>,
-    env: Vec<String>,
+    body: ContainerCreateBody,
 }
 
 impl Made {
@@ -196,7 +196,9 @@ impl FakeEngine {
     /// Takes a label from every container.
     pub(crate) fn forget_label(&self, label: &str) {
         for made in self.state.lock().containers.values_mut() {
-            made.labels.remove(label);
+            if let Some(labels) = &mut made.body.labels {
+                labels.remove(label);
+            }
         }
     }
 
@@ -406,7 +408,8 @@ impl Engine for FakeEngine {
         match self.state.lock().containers.get(container) {
             Some(made) => Ok(serde_json::json!({
                 "Id": container,
-                "Config": { "Env": made.env, "Labels": made.labels },
+                "Config": made.body,
+                "HostConfig": made.body.host_config,
             })),
             None => Err(EngineError::NotFound(format!(
                 "No such container: {container}"
@@ -436,12 +439,7 @@ impl Engine for FakeEngine {
             image,
             owner: spec.labels.get(LABEL_OWNER).cloned().unwrap_or_default(),
             name: spec.name.clone(),
-            labels: spec.labels.clone(),
-            env: spec
-                .env
-                .iter()
-                .map(|(name, value)| format!("{name}={value}"))
-                .collect(),
+            body: whole_body(spec)?,
         };
         self.tell(&made);
         let id = made.container.id.clone();

@@ -7,6 +7,7 @@
 mod contract;
 mod docker;
 mod docker_build;
+mod docker_config;
 mod docker_containers;
 mod docker_disk;
 mod docker_events;
@@ -41,9 +42,10 @@ use futures_util::stream::BoxStream;
 use jiff::Timestamp;
 use thiserror::Error;
 
-use crate::{Environment, Limits, app_instance::Run};
+use crate::{ContainerConfig, Environment, Limits, app_instance::Run};
 
 pub use docker::DockerEngine;
+pub(crate) use docker_config::create_body_field;
 pub use exec::{EXEC_MARK, Exec, ExecControl, ExecSpec, TerminalSize};
 pub use logs::{LogPiece, LogQuery, LogStream};
 pub use stats::ContainerStats;
@@ -52,6 +54,8 @@ pub use transfer::{LayerState, RegistryLogin, Transfer, TransferNews, TransferOu
 /// The library that talks to the engine, as it is called in the log. At `debug` it writes down what
 /// it sends, variables of apps among it.
 pub const LIBRARY: &str = "bollard";
+/// How the names of the launcher's own labels begin.
+pub const LABEL_PREFIX: &str = "launcher.";
 /// Label with the id of the instance that a container belongs to.
 pub const LABEL_INSTANCE: &str = "launcher.instance";
 /// Label with the id of the launcher (of its store) that made a container.
@@ -282,6 +286,8 @@ pub struct ContainerSpec {
     pub bind_ip: std::net::IpAddr,
     /// What it may use.
     pub limits: Limits,
+    /// What a caller says of it in the engine's own words.
+    pub config: ContainerConfig,
 }
 
 /// An image as the engine reports it.

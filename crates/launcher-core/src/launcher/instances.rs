@@ -7,9 +7,9 @@ use tokio::time::timeout;
 
 use super::Launcher;
 use crate::{
-    AppInstance, Environment, Error, Hostname, ImageName, Wanted,
+    AppInstance, ContainerConfig, Environment, Error, Hostname, ImageName, Wanted,
     engine::{EngineError, LABEL_RECORD},
-    environment,
+    environment::{self, masked_command},
     health::HealthSettings,
     ids::random_id,
     instances::{Goal, LAUNCH, Order, Wish, given_up},
@@ -39,6 +39,8 @@ pub struct LaunchOptions {
     pub replicas: u32,
     /// What each of them may use.
     pub limits: Limits,
+    /// What is said of them in Docker's own words.
+    pub config: ContainerConfig,
     /// How it is found out whether they answer.
     pub health: HealthSettings,
     /// What the launch waits for.
@@ -84,6 +86,7 @@ impl Launcher {
             rollout: None,
             replicas: options.replicas,
             limits: options.limits,
+            config: options.config,
             health: options.health,
             auto_deploy: options.auto_deploy,
             given_up: None,
@@ -223,7 +226,7 @@ impl Launcher {
     }
 
     /// The engine's own description of the instance's first container, or of a replica's, its secret
-    /// variables masked.
+    /// variables and passwords in its command masked.
     ///
     /// # Errors
     /// [`Error::NoSuchInstance`], [`Error::NoSuchReplica`], or that there is no container.
@@ -242,7 +245,7 @@ impl Launcher {
             || EngineError::NotFound(format!("The app instance with ID {id} has no container"));
         let container = container.ok_or_else(none)?;
         let mut info = self.engine.inspect(&container).await?;
-        mask_environment(&mut info);
+        mask(&mut info);
         Ok(info)
     }
 
@@ -301,11 +304,19 @@ fn removed_meanwhile() -> Error {
     Error::NotCarriedOut("the app instance was removed while it was being launched".into())
 }
 
-fn mask_environment(info: &mut serde_json::Value) {
+fn mask(info: &mut serde_json::Value) {
     // Paths of probes may have secrets in their queries.
     let labels = info.pointer_mut("/Config/Labels");
     if let Some(labels) = labels.and_then(|labels| labels.as_object_mut()) {
         labels.remove(LABEL_RECORD);
+    }
+    for path in ["/Args", "/Config/Cmd", "/Config/Entrypoint"] {
+        let command = info.pointer_mut(path);
+        if let Some(words) = command.and_then(|command| command.as_array_mut()) {
+            let texts = words.iter().filter_map(|word| word.as_str());
+            let texts: Vec<String> = texts.map(str::to_owned).collect();
+            *words = masked_command(&texts).into_iter().map(Into::into).collect();
+        }
     }
     let Some(env) = info
         .pointer_mut("/Config/Env")

@@ -7,8 +7,8 @@ use std::{
 
 use super::Launcher;
 use crate::{
-    AppInstance, ContainerView, Difference, Environment, Error, ImageName, InstanceView, Limits,
-    Release, Status, Wanted,
+    AppInstance, ContainerConfig, ContainerView, Difference, Environment, Error, ImageName,
+    InstanceView, Limits, Release, Status, Wanted,
     app_instance::MAX_REPLICAS,
     health::{Health, HealthSettings, ProbeTarget, in_words},
     instances::{ContentChange, Order, Wish},
@@ -33,6 +33,8 @@ pub struct DeployOptions {
     pub env: Option<EnvironmentChange>,
     /// What each container may use.
     pub limits: Option<Limits>,
+    /// What is said of them in Docker's own words.
+    pub config: Option<ContainerConfig>,
     /// How it is found out whether they answer.
     pub health: Option<HealthSettings>,
 }
@@ -49,6 +51,7 @@ impl Launcher {
                 image,
                 env,
                 limits,
+                config,
                 health,
             } = options;
             record.image_id = None;
@@ -57,6 +60,7 @@ impl Launcher {
                 record.env = change(&record.env);
             }
             record.limits = limits.unwrap_or_else(|| record.limits.clone());
+            record.config = config.unwrap_or_else(|| record.config.clone());
             record.health = health.unwrap_or_else(|| record.health.clone());
             Ok(())
         };

@@ -156,6 +156,7 @@ async fn running(engine: &FakeEngine, instance: &str) -> String {
         ]),
         app_port: 8080,
         limits: crate::Limits::default(),
+        config: crate::ContainerConfig::default(),
         bind_ip: std::net::Ipv4Addr::LOCALHOST.into(),
     };
     let id = engine.create(&spec).await.unwrap();

@@ -9,7 +9,8 @@ use serde_json::Value;
 
 use super::Shared;
 use crate::{
-    AppInstance, Environment, Error, Hostname, ImageName, Limits, MAX_REPLICAS, Wanted,
+    AppInstance, ContainerConfig, Environment, Error, Hostname, ImageName, Limits, MAX_REPLICAS,
+    Wanted,
     engine::{Container, ContainerState, LABEL_RECORD},
     health::HealthSettings,
 };
@@ -26,6 +27,8 @@ struct Label {
     /// The names of its variables; the container has their values, and more variables.
     variables: Vec<String>,
     limits: Limits,
+    #[serde(default, skip_serializing_if = "ContainerConfig::is_empty")]
+    config: ContainerConfig,
     health: HealthSettings,
     auto_deploy: bool,
 }
@@ -39,6 +42,7 @@ pub(super) fn label(record: &AppInstance) -> String {
         created_at: record.created_at,
         variables: record.env.keys().cloned().collect(),
         limits: record.limits.clone(),
+        config: record.config.clone(),
         health: record.health.clone(),
         auto_deploy: record.auto_deploy,
     };
@@ -155,6 +159,7 @@ fn record(
         rollout: None,
         replicas: replicas.unwrap_or(1).clamp(1, MAX_REPLICAS),
         limits: label.limits,
+        config: label.config,
         health: label.health,
         auto_deploy: label.auto_deploy,
         given_up: None,

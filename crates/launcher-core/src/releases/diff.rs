@@ -1,9 +1,14 @@
 //! What differs between two releases.
 
-use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Map, Value};
 
 use super::Content;
-use crate::environment::{self, Environment};
+use crate::{
+    ContainerConfig,
+    environment::{self, Environment},
+};
 
 /// One thing that differs.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -67,8 +72,53 @@ pub fn diff(a: &Content, b: &Content) -> Vec<Difference> {
             (path.before, path.after, path.is_secret) = (None, None, true);
         }
     }
+    all.extend(config(&a.config, &b.config));
     all.extend(variables(&a.env, &b.env));
     all
+}
+
+/// As with variables: where something is masked, no difference is shown.
+fn config(a: &ContainerConfig, b: &ContainerConfig) -> Vec<Difference> {
+    let (before, after) = (leaves(a.fields()), leaves(b.fields()));
+    let (before_shown, after_shown) = (leaves(&a.masked()), leaves(&b.masked()));
+    let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+    let names = names.into_iter();
+    let differing = names.filter(|name| before.get(*name) != after.get(*name));
+    let difference = |name: &String| {
+        let is_secret =
+            before.get(name) != before_shown.get(name) || after.get(name) != after_shown.get(name);
+        let visible = |value: Option<&String>| value.filter(|_| !is_secret).cloned();
+        Difference {
+            field: format!("config.{name}"),
+            before: visible(before_shown.get(name)),
+            after: visible(after_shown.get(name)),
+            is_secret,
+        }
+    };
+    differing.map(difference).collect()
+}
+
+/// Fields, and those of the objects in them, by their path.
+fn leaves(fields: &Map<String, Value>) -> BTreeMap<String, String> {
+    let mut all = BTreeMap::new();
+    for (name, value) in fields {
+        match value {
+            Value::Object(inner) => {
+                let inner = inner.iter().filter_map(|(n, v)| Some((n, text(Some(v))?)));
+                all.extend(inner.map(|(inner, text)| (format!("{name}.{inner}"), text)));
+            }
+            other => all.extend(text(Some(other)).map(|text| (name.clone(), text))),
+        }
+    }
+    all
+}
+
+fn text(value: Option<&Value>) -> Option<String> {
+    match value {
+        None | Some(Value::Null) => None,
+        Some(Value::String(text)) => Some(text.clone()),
+        Some(other) => Some(other.to_string()),
+    }
 }
 
 fn members(a: Option<Value>, b: Option<Value>) -> Vec<(String, Option<String>, Option<String>)> {
@@ -80,11 +130,6 @@ fn members(a: Option<Value>, b: Option<Value>) -> Vec<(String, Option<String>, O
     let mut names: Vec<&String> = a.keys().chain(b.keys()).collect();
     names.sort_unstable();
     names.dedup();
-    let text = |value: Option<&Value>| match value {
-        None | Some(Value::Null) => None,
-        Some(Value::String(text)) => Some(text.clone()),
-        Some(other) => Some(other.to_string()),
-    };
     names
         .into_iter()
         .map(|name| (name.clone(), text(a.get(name)), text(b.get(name))))
@@ -114,5 +159,54 @@ fn variable(name: &str, before: Option<&String>, after: Option<&String>) -> Diff
         before: visible(before_shown),
         after: visible(after_shown),
         is_secret,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::{Rights, store::contract::sample_instance};
+
+    fn content(config: Value) -> Content {
+        let mut record = sample_instance("one", 1);
+        record.config = ContainerConfig::parse(config, Rights::User).unwrap().config;
+        Content::of(&record)
+    }
+
+    #[test]
+    fn what_is_said_in_dockers_words_differs_field_by_field() {
+        let before = json!({
+            "User": "node", "Labels": {"team": "a", "token": "s3cret"}, "Cmd": ["app", "--password", "s3cret"],
+            "HostConfig": {"ShmSize": 1},
+        });
+        let after = json!({
+            "Labels": {"team": "b", "token": "0ther"}, "Cmd": ["app", "--password", "0ther"],
+            "HostConfig": {"ShmSize": 2, "Init": false},
+        });
+        let (before, after) = (content(before), content(after));
+        assert_eq!(diff(&before, &before), []);
+        let found = diff(&before, &after);
+        let told: Vec<_> = found
+            .iter()
+            .map(|one| {
+                (
+                    one.field.as_str(),
+                    one.before.as_deref(),
+                    one.after.as_deref(),
+                    one.is_secret,
+                )
+            })
+            .collect();
+        let expected = [
+            ("config.Cmd", None, None, true),
+            ("config.HostConfig.Init", None, Some("false"), false),
+            ("config.HostConfig.ShmSize", Some("1"), Some("2"), false),
+            ("config.Labels.team", Some("a"), Some("b"), false),
+            ("config.Labels.token", None, None, true),
+            ("config.User", Some("node"), None, false),
+        ];
+        assert_eq!(told, expected);
     }
 }

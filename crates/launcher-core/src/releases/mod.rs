@@ -7,7 +7,9 @@ mod table;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{AppInstance, Environment, Hostname, ImageName, Limits, health::HealthSettings};
+use crate::{
+    AppInstance, ContainerConfig, Environment, Hostname, ImageName, Limits, health::HealthSettings,
+};
 
 pub use diff::{Difference, diff};
 pub(crate) use table::Releases;
@@ -52,6 +54,9 @@ pub struct Content {
     /// What its containers may use.
     #[serde(default)]
     pub limits: Limits,
+    /// What is said of them in Docker's own words.
+    #[serde(default)]
+    pub config: ContainerConfig,
     /// How it is found out whether it answers.
     #[serde(default)]
     pub health: HealthSettings,
@@ -67,6 +72,7 @@ impl Content {
             env: record.env.clone(),
             hostnames: record.hostnames.clone(),
             limits: record.limits.clone(),
+            config: record.config.clone(),
             health: record.health.clone(),
         }
     }
@@ -77,6 +83,7 @@ impl Content {
         record.image_id.clone_from(&self.image_id);
         record.env.clone_from(&self.env);
         record.limits = self.limits.clone();
+        record.config = self.config.clone();
         record.health = self.health.clone();
     }
 }

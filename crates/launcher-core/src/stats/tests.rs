@@ -125,6 +125,7 @@ impl Kit {
             ]),
             app_port: 8080,
             limits: crate::Limits::default(),
+            config: crate::ContainerConfig::default(),
             bind_ip: std::net::Ipv4Addr::LOCALHOST.into(),
         };
         let id = self.engine.create(&spec).await.unwrap();

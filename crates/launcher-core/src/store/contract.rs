@@ -65,6 +65,7 @@ pub(crate) fn sample_instance(id: &str, minute: i64) -> AppInstance {
         }),
         replicas: 3,
         limits: Limits::default(),
+        config: serde_json::from_value(serde_json::json!({"User": "node"})).expect("a config"),
         health: HealthSettings::default(),
         auto_deploy: true,
         given_up: None,

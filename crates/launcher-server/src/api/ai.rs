@@ -6,22 +6,12 @@ use std::sync::Arc;
 use ddp_server::Error;
 use launcher_core::Launcher;
 
-use super::{
-    arguments::Arguments,
-    errors::{bad_request, from_core},
-    launch_options,
-    methods::done,
-};
+use super::{arguments::Arguments, errors::from_core, launch_options, methods::done};
 
 /// `ai/launch({appImage, hostnames, env, config})`
 pub(super) async fn launch(launcher: Arc<Launcher>, arguments: Arguments) -> Result<String, Error> {
-    if arguments.option(0, "config")?.is_some() {
-        return Err(bad_request(
-            "The config option (Docker's own create options) is not supported yet; the limits option \
-             sets what a container may use.",
-        ));
-    }
-    let options = launch_options::parse_all_in_env(&arguments.options()?)?;
+    let rights = arguments.rights();
+    let options = launch_options::parse_all_in_env(&arguments.options()?, rights)?;
     launcher.launch(options).await.map_err(|e| from_core(&e))
 }
 

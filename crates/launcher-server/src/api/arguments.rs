@@ -1,7 +1,7 @@
 //! Reading method arguments, with errors that say which one and what it should be.
 
 use ddp_server::{Error, ejson::Value};
-use launcher_core::{Hostname, ImageName, source::SourceMapSupport};
+use launcher_core::{Hostname, ImageName, Rights, source::SourceMapSupport};
 use url::Url;
 
 use super::errors::bad_request;
@@ -22,21 +22,26 @@ pub(super) enum Archive {
 
 /// The positional arguments of one call, the address at which its caller reaches the launcher, and
 /// the caller's own.
-pub(super) struct Arguments(Vec<Value>, String, Option<String>);
+pub(super) struct Arguments(Vec<Value>, String, Option<String>, Rights);
 
 impl Arguments {
     pub(super) fn new(params: Vec<Value>) -> Self {
-        Self(params, String::new(), None)
+        Self(params, String::new(), None, Rights::default())
     }
 
     /// The same, of a caller who reaches the control port at this address.
     pub(super) fn reached_at(self, address: String) -> Self {
-        Self(self.0, address, self.2)
+        Self(self.0, address, self.2, self.3)
     }
 
     /// The same, of a caller at this address.
     pub(super) fn called_from(self, peer: Option<String>) -> Self {
-        Self(self.0, self.1, peer)
+        Self(self.0, self.1, peer, self.3)
+    }
+
+    /// What the caller may ask for. There are no accounts: nobody is an administrator.
+    pub(super) fn rights(&self) -> Rights {
+        self.3
     }
 
     /// The caller's address, as far as it is known.

@@ -11,7 +11,7 @@ use launcher_core::{ContainerView, Exit, InstanceView, environment};
 
 use super::{
     arguments::Arguments,
-    health,
+    container_config, health,
     launch_options::to_fields,
     limits,
     publications::{date, publish_all},
@@ -70,6 +70,7 @@ pub(super) fn fields_of(view: &InstanceView) -> Fields {
         "nextTryAt": view.next_try_at().map(date),
         "lastLogLines": exit.map(|exit| texts(&exit.log)),
         "limits": limits::to_value(&record.limits),
+        "config": container_config::to_value(&record.config),
         "healthSettings": health::to_value(&record.health),
         "autoDeploy": record.auto_deploy,
         "deployError": observed.deploy_error.as_deref(),

@@ -7,11 +7,13 @@ use ddp_server::{
     ejson::{Fields, Value},
 };
 use launcher_core::{
-    Environment, Hostname, LaunchOptions, Limits, MAX_REPLICAS, Wait, health::HealthSettings,
+    Environment, Hostname, LaunchOptions, Limits, MAX_REPLICAS, Rights, Wait,
+    health::HealthSettings,
 };
 
 use super::{
     arguments::{MAX_URL, hostname, image_name, web_url, whole_number},
+    container_config,
     errors::bad_request,
     health, limits, wire,
 };
@@ -33,29 +35,33 @@ const MAX_EMAIL: usize = 320;
 const MAX_HOSTNAMES: usize = 1_000;
 
 /// Reads the options object. Options that are not known are ignored, as the old program did.
-pub(super) fn parse(options: &Value) -> Result<LaunchOptions, Error> {
+pub(super) fn parse(options: &Value, rights: Rights) -> Result<LaunchOptions, Error> {
     let options = Options(options);
     options.required("appImage", IMAGE)?;
     options.required("mongoUrl", MONGO_URL)?;
     options.required("rootUrl", ROOT_URL)?;
-    read(&options)
+    read(&options, rights)
 }
 
 /// The same where everything that the app is told may be in `env`.
-pub(super) fn parse_all_in_env(options: &Value) -> Result<LaunchOptions, Error> {
-    read(&Options(options))
+pub(super) fn parse_all_in_env(options: &Value, rights: Rights) -> Result<LaunchOptions, Error> {
+    read(&Options(options), rights)
 }
 
-fn read(options: &Options<'_>) -> Result<LaunchOptions, Error> {
+fn read(options: &Options<'_>, rights: Rights) -> Result<LaunchOptions, Error> {
     let image = options.required("appImage", IMAGE)?;
+    let config = options.get("config");
+    let config = config.map(|config| container_config::parse(config, rights));
+    let (config, more) = config.transpose()?.unwrap_or_default();
     Ok(LaunchOptions {
         image: image_name("appImage option", image)?,
-        env: environment(options)?,
+        env: environment(options, more)?,
         hostnames: hostnames(options)?,
         host: host(options)?,
         auto_deploy: auto_deploy(options)?,
         replicas: replicas(options)?,
         limits: limits(options)?,
+        config,
         health: health(options)?,
         wait: wait(options)?,
     })
@@ -165,8 +171,8 @@ fn wait(options: &Options<'_>) -> Result<Wait, Error> {
     }
 }
 
-/// The options' own variables, then `env` over them.
-fn environment(options: &Options<'_>) -> Result<Environment, Error> {
+/// The options' own variables, then `env` over them, then what `config` says of them.
+fn environment(options: &Options<'_>, more: Environment) -> Result<Environment, Error> {
     let mut env = Environment::new();
     if let Some(mongo_url) = options.optional("mongoUrl", MONGO_URL)? {
         if mongo_url.len() > MAX_URL {
@@ -184,6 +190,7 @@ fn environment(options: &Options<'_>) -> Result<Environment, Error> {
         env.insert("METEOR_EMAIL".into(), email.into());
     }
     env.extend(variables(options)?);
+    env.extend(more);
     check_size(&env)?;
     Ok(env)
 }
@@ -292,11 +299,11 @@ mod tests {
     }
 
     fn env(extra: &str) -> Environment {
-        parse(&with(extra)).unwrap().env
+        parse(&with(extra), Rights::User).unwrap().env
     }
 
     fn refusal(options: &Value) -> String {
-        let error = parse(options).unwrap_err();
+        let error = parse(options, Rights::User).unwrap_err();
         assert_eq!(error.reason(), Some("Bad request"));
         error
             .details_value()
@@ -319,7 +326,8 @@ mod tests {
 
     #[test]
     fn everything_may_be_in_env_and_hostnames_in_an_array() {
-        let read = |json: &str| parse_all_in_env(&ddp_server::ejson::parse(json).unwrap());
+        let read =
+            |json: &str| parse_all_in_env(&ddp_server::ejson::parse(json).unwrap(), Rights::User);
         let options =
             r#"{"appImage": "app", "hostnames": ["b.test", "A.test", "a.test"], "env": {"X": 1}}"#;
         let options = read(options).unwrap();
@@ -339,6 +347,16 @@ mod tests {
         assert_eq!(env["ROOT_URL"], "http://b.test");
         assert_eq!(env["METEOR_EMAIL"], "a@b.c");
         assert_eq!((env["N"].as_str(), env["T"].as_str()), ("1.5", "true"));
+    }
+
+    #[test]
+    fn variables_in_config_go_over_all_and_are_the_apps() {
+        let config = r#", "env": {"A": "1", "B": "2"}, "config": {"Env": ["B=x=y", "PORT=3000"], "User": "node"}"#;
+        let options = parse(&with(config), Rights::User).unwrap();
+        let variables = ["A", "B", "PORT"].map(|name| options.env[name].as_str());
+        assert_eq!(variables, ["1", "x=y", "3000"]);
+        let fields: Vec<&String> = options.config.fields().keys().collect();
+        assert_eq!(fields, ["User"]);
     }
 
     #[test]
@@ -371,6 +389,12 @@ mod tests {
             (r#", "env": {"A": "\u0000"}"#, "environment variable A"),
             (r#", "env": {"PORT": "0"}"#, "environment variable PORT"),
             (r#", "env": {"PORT": "http"}"#, "environment variable PORT"),
+            (r#", "config": 5"#, "config option, it must be an object"),
+            (r#", "config": {"Env": ["PORT=0"]}"#, "variable PORT"),
+            (
+                r#", "config": {"HostConfig": {"Privileged": true}}"#,
+                "In the config option, only administrators may set HostConfig.Privileged",
+            ),
             (r#", "hostname": "a/b""#, "Invalid hostname"),
             (r#", "hostname": """#, "hostname option"),
             (r#", "hostname": 5"#, "hostname option"),

@@ -15,6 +15,9 @@ const CPUS: RangeInclusive<f64> = 0.01..=10_000.0;
 /// The least is what a program beside the init process needs.
 const PIDS: RangeInclusive<f64> = 8.0..=4_194_304.0;
 const OPEN_FILES: RangeInclusive<f64> = 64.0..=1_048_576.0;
+/// The least is what a few lines of the greatest length need.
+const LOG_FILE: RangeInclusive<f64> = 100_000.0..=1_000_000_000.0;
+const LOG_FILES: RangeInclusive<f64> = 1.0..=20.0;
 /// Longest name of a user and of a volume, longest path, and most volumes.
 const MAX_USER: usize = 64;
 const MAX_VOLUME_NAME: usize = 128;
@@ -34,6 +37,8 @@ pub(super) fn parse(option: &Value) -> Result<Limits, Error> {
         cpus: number(option, "cpus", CPUS)?,
         pids: whole(option, "pids", PIDS)?.map(|n| n as u32),
         open_files: whole(option, "openFiles", OPEN_FILES)?.map(|n| n as u32),
+        log_file_bytes: whole(option, "logFileBytes", LOG_FILE)?.map(|n| n as u64),
+        log_files: whole(option, "logFiles", LOG_FILES)?.map(|n| n as u32),
         read_only: boolean(option, "readOnly")?,
         user: user(option)?,
         volumes: volumes(option)?,
@@ -55,6 +60,8 @@ pub(super) fn to_value(limits: &Limits) -> Value {
         "cpus": limits.cpus,
         "pids": limits.pids(),
         "openFiles": limits.open_files(),
+        "logFileBytes": limits.log_file_bytes(),
+        "logFiles": limits.log_files(),
         "readOnly": limits.read_only,
         "user": limits.user.as_deref(),
         "volumes": Value::Array(volumes.collect()),
@@ -202,7 +209,7 @@ mod tests {
     fn each_limit_is_read() {
         let limits = read(
             r#"{"memoryBytes": 6291456, "cpuShares": 512, "cpus": 0.5, "pids": 64, "openFiles": 256,
-                "readOnly": true, "user": "1000:node",
+                "logFileBytes": 200000, "logFiles": 1, "readOnly": true, "user": "1000:node",
                 "volumes": [{"name": "data-1", "path": "/data", "readOnly": true}]}"#,
         );
         let expected = Limits {
@@ -211,6 +218,8 @@ mod tests {
             cpus: Some(0.5),
             pids: Some(64),
             open_files: Some(256),
+            log_file_bytes: Some(200_000),
+            log_files: Some(1),
             read_only: true,
             user: Some("1000:node".into()),
             volumes: vec![Volume {
@@ -232,6 +241,17 @@ mod tests {
             (r#"{"cpus": 0}"#, "cpus"),
             (r#"{"pids": 1}"#, "pids"),
             (r#"{"openFiles": 1e9}"#, "openFiles"),
+            (
+                r#"{"logFileBytes": 99999}"#,
+                "logFileBytes must be a number from 100000",
+            ),
+            (r#"{"logFileBytes": 1e10}"#, "logFileBytes"),
+            (
+                r#"{"logFiles": 0}"#,
+                "logFiles must be a number from 1 to 20",
+            ),
+            (r#"{"logFiles": 21}"#, "logFiles"),
+            (r#"{"logFiles": 1.5}"#, "logFiles"),
             (r#"{"readOnly": 1}"#, "readOnly"),
             (r#"{"user": "a b"}"#, "user"),
             (r#"{"user": "a:b:c"}"#, "user"),

@@ -206,7 +206,8 @@ async fn launch_app_instance(
     launcher: Arc<Launcher>,
     arguments: Arguments,
 ) -> Result<String, Error> {
-    let options = launch_options::parse(&arguments.options()?)?;
+    let rights = arguments.rights();
+    let options = launch_options::parse(&arguments.options()?, rights)?;
     launcher.launch(options).await.map_err(|e| from_core(&e))
 }
 

@@ -6,6 +6,7 @@ mod app_stats;
 mod arguments;
 mod audit;
 mod builds;
+mod container_config;
 mod disk;
 mod errors;
 mod health;

@@ -16,6 +16,7 @@ use launcher_core::{
 
 use super::{
     arguments::{Arguments, image_name, web_url, whole_number},
+    container_config,
     errors::{bad_request, from_core},
     health,
     instances::texts,
@@ -32,7 +33,7 @@ const DEPLOY_OPTIONS: [&str; 4] = ["image", "env", "limits", "health"];
 /// Variables that come from options of their own, and stay where they are not named.
 const OWN_OPTIONS: [&str; 3] = ["MONGO_URL", "ROOT_URL", "METEOR_EMAIL"];
 
-/// `deploy(instanceId, {image, env, limits, health})`
+/// `deploy(instanceId, {image, env, limits, config, health})`
 pub(super) async fn deploy(launcher: Arc<Launcher>, arguments: Arguments) -> Result<String, Error> {
     let id = arguments.instance_id()?;
     refuse_other_options(&arguments)?;
@@ -45,9 +46,22 @@ pub(super) async fn deploy(launcher: Arc<Launcher>, arguments: Arguments) -> Res
         }
     };
     let given = arguments.option(1, "env")?.map(variables).transpose()?;
+    let config = arguments.option(1, "config")?;
+    let config = config.map(|config| container_config::parse(config, arguments.rights()));
+    let (config, more) = config.transpose()?.unzip();
+    let more = more.unwrap_or_default();
+    if !more.is_empty() {
+        let mut all = match &given {
+            Some(given) => of_these(given),
+            None => launcher.environment(id).map_err(|e| from_core(&e))?,
+        };
+        all.extend(more.clone());
+        launch_options::check_size(&all)?;
+    }
     let options = DeployOptions {
         image,
-        env: given.map(with_own),
+        env: with_more(given.map(with_own), more),
+        config,
         limits: arguments
             .option(1, "limits")?
             .map(limits::parse)
@@ -187,11 +201,28 @@ fn variables(env: &Value) -> Result<Vec<(String, Option<String>)>, Error> {
         }
         all.push((name, Some(value)));
     }
-    let env = all
-        .iter()
-        .filter_map(|(name, value)| Some((name.clone(), value.clone()?)));
-    launch_options::check_size(&env.collect())?;
+    launch_options::check_size(&of_these(&all))?;
     Ok(all)
+}
+
+fn of_these(variables: &[(String, Option<String>)]) -> Environment {
+    let given = variables.iter().cloned();
+    given
+        .filter_map(|(name, value)| Some((name, value?)))
+        .collect()
+}
+
+/// The same change, if there is one, and further variables.
+fn with_more(change: Option<EnvironmentChange>, more: Environment) -> Option<EnvironmentChange> {
+    if more.is_empty() {
+        return change;
+    }
+    let change = change.unwrap_or_else(|| Box::new(Environment::clone));
+    Some(Box::new(move |now| {
+        let mut all = change(now);
+        all.extend(more);
+        all
+    }))
 }
 
 /// All variables anew, but for those that have options of their own.
@@ -200,9 +231,7 @@ fn with_own(env: Vec<(String, Option<String>)>) -> EnvironmentChange {
         let stays = |name: &&&str| !env.iter().any(|(given, _)| given == **name);
         let own = OWN_OPTIONS.iter().filter(stays);
         let own = own.filter_map(|name| Some(((*name).to_owned(), now.get(*name)?.clone())));
-        let given = env.iter().cloned();
-        let given = given.filter_map(|(name, value)| Some((name, value?)));
-        own.chain(given).collect()
+        own.chain(of_these(&env)).collect()
     })
 }
 
@@ -248,6 +277,7 @@ pub(super) fn release(release: &Release) -> Fields {
         "env": to_fields(&environment::masked(&content.env)),
         "hostnames": Value::Array(hostnames.collect()),
         "limits": limits::to_value(&content.limits),
+        "config": container_config::to_value(&content.config),
         "health": health::to_value(&content.health),
     }
 }

@@ -627,3 +627,41 @@ async fn a_launch_that_waits_is_not_undone_when_somebody_else_stops_the_instance
     assert_eq!(launched.unwrap(), stopped);
     assert_eq!(world.view(&stopped).observed.status, Status::Stopped);
 }
+
+#[tokio::test]
+async fn what_is_said_in_dockers_words_is_part_of_a_release() {
+    let world = World::new().await;
+    let launch = LaunchOptions {
+        config: config(&serde_json::json!({"User": "node", "Cmd": ["a"]})),
+        ..options("app", &[])
+    };
+    let id = world.launcher.launch(launch).await.unwrap();
+    let first = world.releases(&id)[0].0.clone();
+    let other = DeployOptions {
+        config: Some(config(&serde_json::json!({"User": "other"}))),
+        ..DeployOptions::default()
+    };
+    let told = async |world: &World| {
+        let info = world.launcher.container_info(&id, None).await.unwrap();
+        (
+            info["Config"]["User"].clone(),
+            info["Config"]["Cmd"].clone(),
+        )
+    };
+    let deployment = world.launcher.deploy(&id, other).await.unwrap();
+    world.ended(&deployment).await;
+    assert_eq!(
+        told(&world).await,
+        ("other".into(), serde_json::Value::Null)
+    );
+    world.launcher.rebuild_instance(&id).await.unwrap();
+    assert_eq!(told(&world).await.0, "other");
+
+    let world = world.restarted().await;
+    let deployment = world.launcher.rollback(&id, &first).await.unwrap();
+    world.ended(&deployment).await;
+    assert_eq!(
+        told(&world).await,
+        ("node".into(), serde_json::json!(["a"]))
+    );
+}

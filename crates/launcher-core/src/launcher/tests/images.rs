@@ -315,3 +315,25 @@ async fn what_is_removed_while_it_is_launched_is_pulled_again() {
         assert_eq!(world.in_use("pullable"), 1);
     }
 }
+
+#[tokio::test]
+async fn only_so_many_builds_and_pulls_can_wait() {
+    let world = World::new().await;
+    world.engine.stall();
+    let pull = |number| {
+        world
+            .launcher
+            .pull_image(&name(&format!("pullable:{number}")))
+    };
+    for number in 0..100 {
+        pull(number).unwrap();
+    }
+    let refused = pull(100).unwrap_err();
+    assert!(refused.is_callers(), "{refused:?}");
+    assert!(
+        refused.to_string().starts_with("100 builds, pulls"),
+        "{refused}"
+    );
+    world.engine.go_on();
+    world.launcher.end_builds().await;
+}

@@ -15,9 +15,9 @@ use indexmap::IndexMap;
 use parking_lot::Mutex;
 
 use crate::{
-    AppInstance, Change, Deployment, DiskSettings, Environment, Error, Hostname, Image, ImageName,
-    InstanceView, LaunchOptions, Launcher, Limits, Observer, Parts, Patience, Release, Settings,
-    Status, Traffic, Wait,
+    AppInstance, Change, ContainerConfig, Deployment, DiskSettings, Environment, Error, Hostname,
+    Image, ImageName, InstanceView, LaunchOptions, Launcher, Limits, Observer, Parts, Patience,
+    Release, Settings, Status, Traffic, Wait,
     audit::AuditEntry,
     engine::fake::{FakeEngine, PULLABLE},
     health::{HealthSettings, Prober},
@@ -189,9 +189,15 @@ fn options(image: &str, hostnames: &[&str]) -> LaunchOptions {
         auto_deploy: false,
         replicas: 1,
         limits: Limits::default(),
+        config: ContainerConfig::default(),
         health: HealthSettings::default(),
         wait: Wait::Started,
     }
+}
+
+fn config(body: &serde_json::Value) -> ContainerConfig {
+    let given = ContainerConfig::parse(body.clone(), crate::Rights::User);
+    given.unwrap().config
 }
 
 fn hostname(text: &str) -> Hostname {

@@ -132,6 +132,7 @@ async fn an_instance_whose_record_was_lost_is_adopted_as_it_runs() {
         env,
         replicas: 2,
         auto_deploy: true,
+        config: config(&serde_json::json!({"Labels": {"team": "a"}, "User": "node"})),
         ..options("app", &["a.test", "b.test"])
     };
     let id = world.launcher.launch(launch).await.unwrap();

@@ -45,6 +45,7 @@ pub(super) fn spec(
         app_port,
         bind_ip: shared.bind_ip,
         limits: record.limits.clone(),
+        config: record.config.clone(),
     }
 }
 
