@@ -75,8 +75,8 @@ describe("containers in Docker's own words", () => {
     await world.ddp.subscribe('releases', id);
     await world.ddp.subscribe('deployments', id);
     await isAsSaid();
-    await docker('rm', '--force', document().containerId);
     const gone = document().containerId;
+    await docker('rm', '--force', gone);
     await until(() => document().status === 'running' && document().containerId !== gone, 'a new container');
     await isAsSaid();
   });

@@ -125,6 +125,20 @@ describe('builds that are watched', () => {
     }
   });
 
+  it('are refused when too many wait', async () => {
+    const { url, release } = held(steps('RUN true'));
+    const ids = [];
+    for (let n = 0; n < 100; n++) ids.push(await world.ddp.call('image/build', { name: nextName(), url: `${url}?${n}` }));
+    const words = /^100 builds, pulls and pushes are waiting or under way, which is the most that there may be/;
+    await refused(world.ddp.call('image/build', { name: nextName(), url }), 400, words);
+    await refused(world.ddp.call('buildImageIfNotExist', nextName(), url), 400, words);
+    await refused(world.ddp.call('image/pull', nextName()), 400, words);
+    assert.ok(builds.get(ids[0]), 'what is known goes on');
+    for (const id of ids.reverse()) assert.equal(await world.ddp.call('image/cancelBuild', id), true);
+    release();
+    assert.equal((await ended(await start(nextName(), steps('RUN true')))).status, 'succeeded', 'there is room again');
+  });
+
   it('are one when twenty want the same, and none when it is there', async () => {
     const known = builds.size;
     const name = nextName();

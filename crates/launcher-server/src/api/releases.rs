@@ -10,7 +10,8 @@ use ddp_server::{
     object,
 };
 use launcher_core::{
-    DeployOptions, Deployment, DeploymentStep, Difference, EnvironmentChange, Launcher, Release,
+    DeployOptions, Deployment, DeploymentStep, Difference, Environment, EnvironmentChange,
+    Launcher, Release,
     environment::{self, MASK},
 };
 
@@ -29,7 +30,7 @@ use super::{
 /// Longest time that `awaitReady` waits, in milliseconds.
 const MAX_TIMEOUT: f64 = 3_600_000.0;
 /// What `deploy` can change.
-const DEPLOY_OPTIONS: [&str; 4] = ["image", "env", "limits", "health"];
+const DEPLOY_OPTIONS: [&str; 5] = ["image", "env", "limits", "config", "health"];
 /// Variables that come from options of their own, and stay where they are not named.
 const OWN_OPTIONS: [&str; 3] = ["MONGO_URL", "ROOT_URL", "METEOR_EMAIL"];
 
