@@ -126,16 +126,17 @@ describe('builds that are watched', () => {
   });
 
   it('are refused when too many wait', async () => {
-    const { url, release } = held(steps('RUN true'));
+    const archives = Array.from({ length: 100 }, () => held(steps('RUN true')));
+    const [{ url }] = archives;
     const ids = [];
-    for (let n = 0; n < 100; n++) ids.push(await world.ddp.call('image/build', { name: nextName(), url: `${url}?${n}` }));
+    for (const one of archives) ids.push(await world.ddp.call('image/build', { name: nextName(), url: one.url }));
     const words = /^100 builds, pulls and pushes are waiting or under way, which is the most that there may be/;
     await refused(world.ddp.call('image/build', { name: nextName(), url }), 400, words);
     await refused(world.ddp.call('buildImageIfNotExist', nextName(), url), 400, words);
     await refused(world.ddp.call('image/pull', nextName()), 400, words);
     assert.ok(builds.get(ids[0]), 'what is known goes on');
     for (const id of ids.reverse()) assert.equal(await world.ddp.call('image/cancelBuild', id), true);
-    release();
+    for (const { release } of archives) release();
     assert.equal((await ended(await start(nextName(), steps('RUN true')))).status, 'succeeded', 'there is room again');
   });
 

@@ -81,7 +81,8 @@ impl ContainerConfig {
         let Value::Object(mut fields) = without_null(body) else {
             return Err(ConfigError::NoObject);
         };
-        let env = fields.remove("Env").map(env).transpose()?;
+        let env = fields.remove("Env");
+        let env = env.as_ref().map(self::env).transpose()?;
         if Value::from(fields.clone()).to_string().len() > MAX_CONFIG {
             return Err(ConfigError::TooLong);
         }
@@ -156,7 +157,7 @@ fn check(field: &str, value: &Value, rights: Rights) -> Result<(), ConfigError> 
     }
 }
 
-fn env(value: Value) -> Result<Vec<String>, ConfigError> {
+fn env(value: &Value) -> Result<Vec<String>, ConfigError> {
     let wrong = || ConfigError::Field("Env must be an array of strings NAME=value".into());
     let entry = |entry: &Value| {
         let text = entry.as_str().filter(|text| text.contains('='));

@@ -21,6 +21,53 @@ const ULIMITS: [&str; 12] = [
     "stack",
 ];
 
+/// What everybody may set to whatever Docker takes.
+const OPEN: [&str; 30] = [
+    "Hostname",
+    "Domainname",
+    "User",
+    "AttachStdin",
+    "AttachStdout",
+    "AttachStderr",
+    "ExposedPorts",
+    "Tty",
+    "OpenStdin",
+    "StdinOnce",
+    "Cmd",
+    "Healthcheck",
+    "Volumes",
+    "WorkingDir",
+    "Entrypoint",
+    "Labels",
+    "StopSignal",
+    "StopTimeout",
+    "Shell",
+    "HostConfig.CpusetCpus",
+    "HostConfig.CpusetMems",
+    "HostConfig.Init",
+    "HostConfig.Dns",
+    "HostConfig.DnsOptions",
+    "HostConfig.DnsSearch",
+    "HostConfig.ExtraHosts",
+    "HostConfig.GroupAdd",
+    "HostConfig.ReadonlyRootfs",
+    "HostConfig.Tmpfs",
+    "HostConfig.RestartPolicy",
+];
+/// What everybody may set to a number, but not to one that stands for no limit.
+const AMOUNTS: [&str; 10] = [
+    "HostConfig.CpuShares",
+    "HostConfig.Memory",
+    "HostConfig.BlkioWeight",
+    "HostConfig.CpuPeriod",
+    "HostConfig.CpuQuota",
+    "HostConfig.MemoryReservation",
+    "HostConfig.MemorySwap",
+    "HostConfig.NanoCpus",
+    "HostConfig.PidsLimit",
+    "HostConfig.ShmSize",
+];
+
 /// Why nobody may set a field to this: the launcher could not keep its promises.
 pub(super) fn for_nobody(field: &str, value: &Value) -> Option<&'static str> {
     let part = |name: &str| value.get(name).and_then(Value::as_str).unwrap_or("");
@@ -53,30 +100,8 @@ pub(super) fn for_everybody(field: &str, value: &Value) -> Result<(), Option<&'s
     };
     let one_of = |values: &[&str]| value.as_str().is_some_and(|text| values.contains(&text));
     match field {
-        "Hostname" | "Domainname" | "User" | "AttachStdin" | "AttachStdout" | "AttachStderr"
-        | "ExposedPorts" | "Tty" | "OpenStdin" | "StdinOnce" | "Cmd" | "Healthcheck"
-        | "Volumes" | "WorkingDir" | "Entrypoint" | "Labels" | "StopSignal" | "StopTimeout"
-        | "Shell" => Ok(()),
-        "HostConfig.CpusetCpus"
-        | "HostConfig.CpusetMems"
-        | "HostConfig.Init"
-        | "HostConfig.Dns"
-        | "HostConfig.DnsOptions"
-        | "HostConfig.DnsSearch"
-        | "HostConfig.ExtraHosts"
-        | "HostConfig.GroupAdd"
-        | "HostConfig.ReadonlyRootfs"
-        | "HostConfig.Tmpfs" => Ok(()),
-        "HostConfig.CpuShares"
-        | "HostConfig.Memory"
-        | "HostConfig.BlkioWeight"
-        | "HostConfig.CpuPeriod"
-        | "HostConfig.CpuQuota"
-        | "HostConfig.MemoryReservation"
-        | "HostConfig.MemorySwap"
-        | "HostConfig.NanoCpus"
-        | "HostConfig.PidsLimit"
-        | "HostConfig.ShmSize" => granted(
+        _ if OPEN.contains(&field) => Ok(()),
+        _ if AMOUNTS.contains(&field) => granted(
             value.as_f64().is_some_and(|number| number > 0.0),
             "everybody may set it to more than 0",
         ),
@@ -108,7 +133,6 @@ pub(super) fn for_everybody(field: &str, value: &Value) -> Result<(), Option<&'s
                 .is_none_or(|options| *options == json!({})),
             "the limits logFileBytes and logFiles are for everybody",
         ),
-        "HostConfig.RestartPolicy" => Ok(()),
         "HostConfig.Binds" | "HostConfig.Mounts" | "HostConfig.VolumesFrom" => Err(Some(
             "limits.volumes, the engine's volumes by name, is for everybody",
         )),

@@ -9,7 +9,7 @@ fn read(body: Value, rights: Rights) -> Result<Value, String> {
         .map_err(|error| error.to_string())
 }
 
-fn host(body: Value) -> Value {
+fn host(body: &Value) -> Value {
     json!({ "HostConfig": body })
 }
 
@@ -75,12 +75,12 @@ fn what_reaches_the_machine_is_for_administrators() {
         ),
     ] {
         let field = body.as_object().unwrap().keys().next().unwrap().clone();
-        let refused = read(host(body.clone()), Rights::User).unwrap_err();
+        let refused = read(host(&body), Rights::User).unwrap_err();
         let expected = format!("only administrators may set HostConfig.{field} so");
         assert!(refused.starts_with(&expected), "{body}: {refused}");
         assert!(refused.contains(also), "{body}: {refused}");
-        let allowed = read(host(body.clone()), Rights::Administrator);
-        assert_eq!(allowed, Ok(host(body)));
+        let allowed = read(host(&body), Rights::Administrator);
+        assert_eq!(allowed, Ok(host(&body)));
     }
     let networks = json!({"NetworkingConfig": {"EndpointsConfig": {"other": {}}}});
     assert!(
@@ -95,23 +95,23 @@ fn what_the_launcher_needs_nobody_sets() {
     for (body, why) in [
         (json!({"Image": "other"}), "appImage"),
         (json!({"NetworkDisabled": true}), "reach the app"),
-        (host(json!({"NetworkMode": "none"})), "reach the app"),
+        (host(&json!({"NetworkMode": "none"})), "reach the app"),
         (
-            host(json!({"PortBindings": {"80/tcp": [{"HostPort": "80"}]}})),
+            host(&json!({"PortBindings": {"80/tcp": [{"HostPort": "80"}]}})),
             "no other",
         ),
-        (host(json!({"PublishAllPorts": true})), "no other"),
+        (host(&json!({"PublishAllPorts": true})), "no other"),
         (
-            host(json!({"RestartPolicy": {"Name": "always"}})),
+            host(&json!({"RestartPolicy": {"Name": "always"}})),
             "started again",
         ),
-        (host(json!({"AutoRemove": true})), "removes containers"),
+        (host(&json!({"AutoRemove": true})), "removes containers"),
         (
-            host(json!({"LogConfig": {"Type": "none"}})),
+            host(&json!({"LogConfig": {"Type": "none"}})),
             "json-file and local",
         ),
         (
-            host(json!({"LogConfig": {"Type": "syslog"}})),
+            host(&json!({"LogConfig": {"Type": "syslog"}})),
             "json-file and local",
         ),
     ] {
@@ -153,11 +153,11 @@ fn what_docker_does_not_know_is_refused_without_telling_values() {
             "no field hostconfig",
         ),
         (
-            host(json!({"privileged": true})),
+            host(&json!({"privileged": true})),
             "no field HostConfig.privileged",
         ),
-        (host(json!([134_217_728])), "HostConfig "),
-        (host(json!("s3cret")), "HostConfig is not of the kind"),
+        (host(&json!([134_217_728])), "HostConfig "),
+        (host(&json!("s3cret")), "HostConfig is not of the kind"),
         (
             json!({"Cmd": "s3cret"}),
             "Cmd is not of the kind that Docker takes: a sequence",
@@ -165,19 +165,19 @@ fn what_docker_does_not_know_is_refused_without_telling_values() {
         (json!({"Cmd": [1]}), "Cmd is not of the kind"),
         (json!({"Labels": {"a": 1}}), "Labels is not of the kind"),
         (
-            host(json!({"ShmSize": 1.5})),
+            host(&json!({"ShmSize": 1.5})),
             "HostConfig.ShmSize is not of the kind",
         ),
         (
-            host(json!({"ShmSize": "s3cret"})),
+            host(&json!({"ShmSize": "s3cret"})),
             "HostConfig.ShmSize is not of the kind",
         ),
         (
-            host(json!({"Ulimits": [["nofile", 1, 1]]})),
+            host(&json!({"Ulimits": [["nofile", 1, 1]]})),
             "HostConfig.Ulimits has something",
         ),
         (
-            host(json!({"Ulimits": [{"name": "nofile"}]})),
+            host(&json!({"Ulimits": [{"name": "nofile"}]})),
             "HostConfig.Ulimits has something",
         ),
         (json!({"Env": "A=1"}), "Env must be an array"),

@@ -14,7 +14,7 @@ pub(super) fn parse(
     rights: Rights,
 ) -> Result<(ContainerConfig, Environment), Error> {
     let GivenConfig { config, env } =
-        ContainerConfig::parse(wire::to_json(option), rights).map_err(refused)?;
+        ContainerConfig::parse(wire::to_json(option), rights).map_err(|e| refused(&e))?;
     let entries = env.iter().filter_map(|entry| entry.split_once('='));
     let variables = entries.map(|(name, value)| launch_options::variable(name, &value.into()));
     Ok((config, variables.collect::<Result<_, _>>()?))
@@ -25,6 +25,6 @@ pub(super) fn to_value(config: &ContainerConfig) -> Value {
     wire::from_json(config.masked().into())
 }
 
-fn refused(error: ConfigError) -> Error {
+fn refused(error: &ConfigError) -> Error {
     bad_request(format!("In the config option, {error}."))
 }
