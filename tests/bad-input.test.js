@@ -130,7 +130,7 @@ describe('bad input', () => {
       it(`appLogs: ${what}`, () => refused(world.ddp.subscribe('appLogs', app.id, value), 400, /tail/));
       it(`imageBuilds: ${what}`, () => refused(world.ddp.subscribe('imageBuilds', value), 400, /limit/));
     }
-    it('deploy: an option of launchAppInstance', () => refused(world.ddp.call('deploy', app.id, { appImage }), 400, /image, env, limits, health.*appImage/));
+    it('deploy: an option of launchAppInstance', () => refused(world.ddp.call('deploy', app.id, { appImage }), 400, /image, env, limits, config, health.*appImage/));
   });
 
   describe('the second argument', () => {

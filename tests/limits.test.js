@@ -30,7 +30,7 @@ describe('limits', () => {
     assert.deepEqual(HostConfig.CapDrop, ['ALL']);
     assert.deepEqual(HostConfig.LogConfig, { Type: 'json-file', Config: { 'max-size': '10000000', 'max-file': '3' } });
     assert.equal(HostConfig.ReadonlyRootfs, false);
-    assert.deepEqual(HostConfig.LogConfig, { Type: 'json-file', Config: { 'max-size': '10m', 'max-file': '3' } });
+    assert.deepEqual(HostConfig.LogConfig, { Type: 'json-file', Config: { 'max-size': '10000000', 'max-file': '3' } });
     assert.match(await inside(id, 'cat /proc/self/status'), /CapEff:\s0+\n/);
     assert.equal(await inside(id, 'id -u; id -g'), '1000\n1000', 'what the launcher built does not run as root');
     assert.deepEqual(document(id).limits, {
