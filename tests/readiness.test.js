@@ -123,7 +123,9 @@ describe('readiness', { concurrency: true }, () => {
     await turn(app, 'ready');
     await call('awaitReady', app.id);
     assert.equal(app.document.healthSettings.kind, 'auto');
-    assert.deepEqual(await asked(app).then((paths) => paths.slice(-2)), ['/sockjs/info', '/']);
+    const paths = await asked(app);
+    const found = paths.indexOf('/');
+    assert.ok(found > 2 && paths.slice(0, found).every((path) => path === '/sockjs/info'), `what Meteor has until the app answers, then what it has: ${paths}`);
     await app.get('/').expect(200);
     await app.call('remove');
   });

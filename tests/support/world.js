@@ -96,7 +96,8 @@ export class World {
       await once(this.#log, 'open');
     }
     this.launcher = spawn(this.binary, this.arguments(), {
-      env: { PATH: process.env.PATH, HOME: process.env.HOME, RUST_LOG: 'info', TMPDIR: this.temporary, ...this.env },
+      // How full this machine's disk is says nothing about the product: a test that means a full one says so.
+      env: { PATH: process.env.PATH, HOME: process.env.HOME, RUST_LOG: 'info', LAUNCHER_DISK_WATERMARK: '100', TMPDIR: this.temporary, ...this.env },
       stdio: ['ignore', this.#log, this.#log],
     });
     this.launcher.once('error', (error) => (this.spawnError = error));

@@ -5,11 +5,13 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::peer::Peer;
-use crate::sample::Sample;
 use crate::server::Server;
 use crate::swarm::Swarm;
-use crate::{Options, say};
+use measure::Peer;
+use measure::Sample;
+use measure::say;
+
+use crate::Options;
 
 const PERIOD: Duration = Duration::from_millis(50);
 const PATIENCE: Duration = Duration::from_secs(5);

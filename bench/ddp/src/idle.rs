@@ -4,10 +4,12 @@ use std::io::Result;
 
 use serde_json::{Value, json};
 
-use crate::sample::round;
 use crate::server::Server;
 use crate::swarm::Swarm;
-use crate::{Options, say};
+use measure::round;
+use measure::say;
+
+use crate::Options;
 
 pub(crate) fn run(options: &Options) -> Result<Vec<Value>> {
     let size = options.scaled(10_000);

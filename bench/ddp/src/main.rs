@@ -6,12 +6,8 @@
 mod echo;
 mod fan_out;
 mod idle;
-mod machine;
-mod peer;
-mod sample;
 mod server;
 mod slow_reader;
-mod spent;
 mod swarm;
 
 use std::io::Result;
@@ -88,7 +84,7 @@ fn main() -> Result<()> {
         Case::Growth,
     ];
     let wanted = |case: &Case| arguments.only.is_empty() || arguments.only.contains(case);
-    let mut report = vec![say(machine::report()?)];
+    let mut report = vec![measure::say(measure::machine()?)];
     for case in all.iter().filter(|case| wanted(case)) {
         report.extend(measure(*case, &options)?);
     }
@@ -110,19 +106,4 @@ fn measure(case: Case, options: &Options) -> Result<Vec<Value>> {
         Case::SlowReader => slow_reader::run(options),
         Case::Growth => fan_out::growth(options),
     }
-}
-
-/// Prints a line of the table.
-#[allow(clippy::print_stdout, reason = "this is what the program is for")]
-fn say(line: Value) -> Value {
-    let cells = line.as_object().into_iter().flatten();
-    let cells = cells.filter(|(key, value)| !value.is_null() && *key != "rounds_us");
-    let cells: Vec<String> = cells
-        .map(|(key, value)| match value.as_str() {
-            Some(text) => text.to_owned(),
-            None => format!("{key} {value}"),
-        })
-        .collect();
-    println!("{}", cells.join(" | "));
-    line
 }

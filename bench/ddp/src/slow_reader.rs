@@ -9,10 +9,12 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::fan_out::Audience;
-use crate::peer::Peer;
-use crate::sample::{Sample, round};
 use crate::server::Server;
-use crate::{Options, say};
+use measure::Peer;
+use measure::say;
+use measure::{Sample, round};
+
+use crate::Options;
 
 pub(crate) fn run(options: &Options) -> Result<Vec<Value>> {
     let server = Server::ddp(&options.programs)?;

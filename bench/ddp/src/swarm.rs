@@ -5,8 +5,8 @@ use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 use std::os::fd::AsRawFd as _;
 
-use crate::peer::Peer;
 use crate::server::Server;
+use measure::Peer;
 
 const PING: &[u8] = br#"{"msg":"ping""#;
 const PONG: &str = r#"{"msg":"pong"}"#;

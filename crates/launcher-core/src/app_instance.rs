@@ -188,6 +188,8 @@ pub struct Observed {
     pub failure: Option<Failure>,
     /// The container that keeps a release from taking the place of another.
     pub problem: Option<ReplicaProblem>,
+    /// Whether anybody has looked since the launcher started.
+    pub is_seen: bool,
     /// All containers as the newest look has shown them.
     pub(crate) glimpse: Vec<Glimpse>,
 }

@@ -40,7 +40,7 @@ fn after(time: Duration) -> u64 {
 }
 
 /// Milliseconds since some moment before the first call, from 1 on.
-fn now() -> u64 {
+pub(crate) fn now() -> u64 {
     static START: LazyLock<Instant> = LazyLock::new(Instant::now);
     u64::try_from(START.elapsed().as_millis()).map_or(u64::MAX, |passed| passed.saturating_add(1))
 }

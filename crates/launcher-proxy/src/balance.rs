@@ -3,11 +3,14 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use crate::load::OpenRequest;
+use crate::route::Replica;
 use crate::upstream::Upstream;
 
 /// The upstreams of one route, which take turns.
 pub struct Upstreams {
-    list: Box<[Upstream]>,
+    serving: Box<[Replica]>,
+    /// Those that are being taken out of service.
+    draining: Box<[Replica]>,
     turn: AtomicUsize,
 }
 
@@ -21,37 +24,74 @@ pub(crate) enum Choice {
 }
 
 impl Upstreams {
-    /// Those that `upstreams` names, each once.
-    pub(crate) fn new(upstreams: impl IntoIterator<Item = Upstream>) -> Self {
-        let mut list = Vec::new();
-        for upstream in upstreams {
-            if !list.contains(&upstream) {
-                list.push(upstream);
-            }
-        }
+    /// Each address once; what serves does not drain.
+    pub(crate) fn new(
+        serving: impl IntoIterator<Item = Replica>,
+        draining: impl IntoIterator<Item = Replica>,
+    ) -> Self {
+        let serving = each_once(serving, &[]);
+        let draining = each_once(draining, &serving);
         Self {
-            list: list.into(),
+            serving: serving.into(),
+            draining: draining.into(),
             turn: AtomicUsize::new(0),
         }
     }
 
-    /// One after the other.
-    pub fn iter(&self) -> impl Iterator<Item = &Upstream> {
-        self.list.iter()
+    /// Those that get requests, one after the other.
+    pub fn serving(&self) -> impl Iterator<Item = &Upstream> {
+        self.serving.iter().map(|replica| &replica.upstream)
     }
 
+    /// Those that are being taken out of service.
+    pub fn draining(&self) -> impl Iterator<Item = &Upstream> {
+        self.draining.iter().map(|replica| &replica.upstream)
+    }
+
+    /// The serving ones, then the draining ones.
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Upstream> {
-        self.list.iter_mut()
+        let all = self.serving.iter_mut().chain(&mut self.draining);
+        all.map(|replica| &mut replica.upstream)
     }
 
-    /// Gives a request to the upstream that has the least to do, in turns where several are equal.
-    /// One that could not be connected to of late comes after all others, and those in `tried` do
-    /// not come at all.
-    pub(crate) fn choose(&self, tried: &[Upstream], avoid: Duration) -> Choice {
-        let chosen = match &*self.list {
-            [only] => (!tried.contains(only)).then_some(only),
+    /// Whether clients have to be told apart.
+    pub(crate) fn are_several(&self) -> bool {
+        self.serving.len() > 1
+    }
+
+    /// Whose client somebody is: of the one that has his SockJS session, or that one of his tokens
+    /// stands for, unless it could not be connected to of late.
+    pub(crate) fn owner<'token>(
+        &self,
+        session: Option<&Upstream>,
+        mut tokens: impl Iterator<Item = &'token str>,
+    ) -> Option<&Upstream> {
+        let having =
+            session.and_then(|session| self.serving().find(|upstream| *upstream == session));
+        having.or_else(|| {
+            tokens.find_map(|token| {
+                let stands =
+                    |upstream: &&Upstream| upstream.token().is_some_and(|own| own.is(token));
+                let owner = self.serving().find(stands);
+                owner.filter(|owner| !owner.avoidance().is_on())
+            })
+        })
+    }
+
+    /// Gives a request to its `owner`; without one, to the upstream that has the least to do, in turns
+    /// where several are equal. One that could not be connected to of late comes after all others, and
+    /// those in `tried` do not come at all.
+    pub(crate) fn choose(
+        &self,
+        owner: Option<&Upstream>,
+        tried: &[Upstream],
+        avoid: Duration,
+    ) -> Choice {
+        let owner = owner.filter(|owner| !tried.contains(owner));
+        let chosen = owner.or_else(|| match &*self.serving {
+            [only] => (!tried.contains(&only.upstream)).then_some(&only.upstream),
             _ => self.least_busy(tried),
-        };
+        });
         let Some(chosen) = chosen else {
             return Choice::Nobody;
         };
@@ -60,11 +100,7 @@ impl Upstreams {
     }
 
     fn least_busy(&self, tried: &[Upstream]) -> Option<&Upstream> {
-        let untried = || {
-            self.list
-                .iter()
-                .filter(|upstream| !tried.contains(upstream))
-        };
+        let untried = || self.serving().filter(|upstream| !tried.contains(upstream));
         let least = untried().map(busy).min()?;
         let equals = || untried().filter(|upstream| busy(upstream) <= least);
         // The numbers may have changed since they were compared: then anyone will do.
@@ -73,34 +109,54 @@ impl Upstreams {
     }
 }
 
+fn each_once(replicas: impl IntoIterator<Item = Replica>, but: &[Replica]) -> Vec<Replica> {
+    let mut once: Vec<Replica> = Vec::new();
+    for replica in replicas {
+        let mut known = once.iter().chain(but);
+        if !known.any(|known| known.upstream == replica.upstream) {
+            once.push(replica);
+        }
+    }
+    once
+}
+
 fn busy(upstream: &Upstream) -> (bool, usize) {
     (upstream.avoidance().is_on(), upstream.load().open())
 }
 
 impl Clone for Upstreams {
     fn clone(&self) -> Self {
-        Self::new(self.list.iter().cloned())
+        Self::new(self.serving.iter().cloned(), self.draining.iter().cloned())
     }
 }
 
 impl fmt::Debug for Upstreams {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_list().entries(&self.list).finish()
+        formatter
+            .debug_struct("Upstreams")
+            .field("serving", &self.serving)
+            .field("draining", &self.draining)
+            .finish()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::affinity::Affinity;
 
     const AVOID: Duration = Duration::from_secs(3600);
 
+    fn serving(upstreams: impl IntoIterator<Item = Upstream>) -> Upstreams {
+        Upstreams::new(upstreams.into_iter().map(Into::into), [])
+    }
+
     fn upstreams(number: u16) -> Upstreams {
-        Upstreams::new((1..=number).map(|port| Upstream::new("127.0.0.1", port)))
+        serving((1..=number).map(|port| Upstream::new("127.0.0.1", port)))
     }
 
     fn choose(upstreams: &Upstreams, tried: &[Upstream]) -> Option<OpenRequest> {
-        match upstreams.choose(tried, AVOID) {
+        match upstreams.choose(None, tried, AVOID) {
             Choice::Upstream(open) => Some(open),
             Choice::Nobody | Choice::Outdated => None,
         }
@@ -140,10 +196,10 @@ mod tests {
     #[test]
     fn one_that_failed_comes_last_but_comes() {
         let upstreams = upstreams(2);
-        let first = upstreams.iter().next().unwrap().clone();
+        let first = upstreams.serving().next().unwrap().clone();
         first.avoidance().begin(AVOID);
         assert_eq!(ports(&upstreams, 3), [2, 2, 2]);
-        let second = upstreams.iter().nth(1).unwrap().clone();
+        let second = upstreams.serving().nth(1).unwrap().clone();
         let last = choose(&upstreams, &[second]).unwrap();
         assert_eq!(last.upstream().port(), 1);
         drop(last);
@@ -154,22 +210,77 @@ mod tests {
     #[test]
     fn who_was_tried_is_not_chosen_again() {
         let upstreams = upstreams(2);
-        let all: Vec<_> = upstreams.iter().cloned().collect();
-        assert!(matches!(upstreams.choose(&all, AVOID), Choice::Nobody));
-        let alone = Upstreams::new([all[0].clone()]);
-        assert!(matches!(alone.choose(&all, AVOID), Choice::Nobody));
+        let all: Vec<_> = upstreams.serving().cloned().collect();
+        assert!(matches!(
+            upstreams.choose(None, &all, AVOID),
+            Choice::Nobody
+        ));
+        let alone = serving([all[0].clone()]);
+        assert!(matches!(alone.choose(None, &all, AVOID), Choice::Nobody));
     }
 
     #[test]
     fn a_retired_upstream_tells_that_the_table_is_old() {
         let upstreams = upstreams(1);
-        upstreams.iter().next().unwrap().retire();
-        assert!(matches!(upstreams.choose(&[], AVOID), Choice::Outdated));
+        upstreams.serving().next().unwrap().retire();
+        assert!(matches!(
+            upstreams.choose(None, &[], AVOID),
+            Choice::Outdated
+        ));
     }
 
     #[test]
     fn an_address_that_is_named_twice_counts_once() {
         let twice = [1, 1].map(|port| Upstream::new("127.0.0.1", port));
-        assert_eq!(Upstreams::new(twice).iter().count(), 1);
+        assert_eq!(serving(twice).serving().count(), 1);
+    }
+
+    #[test]
+    fn what_serves_does_not_drain() {
+        let [first, second] = [1, 2].map(|port| Replica::from(Upstream::new("127.0.0.1", port)));
+        let both = Upstreams::new([first.clone()], [first, second]);
+        let draining: Vec<_> = both.draining().map(Upstream::port).collect();
+        assert_eq!(draining, [2]);
+    }
+
+    #[test]
+    fn a_client_goes_to_its_owner_however_busy_that_is() {
+        let upstreams = upstreams(3);
+        let affinity = Affinity::new("a", [1; 32]).unwrap();
+        upstreams
+            .serving()
+            .for_each(|upstream| upstream.name(&affinity));
+        let [_, second, third] = [0, 1, 2].map(|at| upstreams.serving().nth(at).unwrap());
+        let _busy = OpenRequest::begin(second).unwrap();
+        let token = affinity.token(&second.address());
+        let tokens = || [token.text(), "unknown"].into_iter().rev();
+        assert_eq!(upstreams.owner(None, tokens()), Some(second));
+        assert_eq!(
+            upstreams.owner(Some(third), tokens()),
+            Some(third),
+            "where its session is"
+        );
+        assert_eq!(
+            upstreams.owner(Some(&Upstream::new("127.0.0.1", 9)), tokens()),
+            Some(second)
+        );
+        assert_eq!(upstreams.owner(None, ["unknown"].into_iter()), None);
+        let port = |owner, tried: &[Upstream]| match upstreams.choose(owner, tried, AVOID) {
+            Choice::Upstream(open) => open.upstream().port(),
+            Choice::Nobody | Choice::Outdated => 0,
+        };
+        assert_eq!(port(Some(second), &[]), 2);
+        assert_ne!(
+            port(Some(second), std::slice::from_ref(second)),
+            2,
+            "tried in vain"
+        );
+        second.avoidance().begin(AVOID);
+        assert_eq!(upstreams.owner(None, tokens()), None);
+        assert_eq!(
+            upstreams.owner(Some(second), tokens()),
+            Some(second),
+            "its session is nowhere else"
+        );
     }
 }

@@ -1,15 +1,32 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
+use thiserror::Error;
 
 use crate::config::Config;
+use crate::idle_alarm::IdleAlarm;
+use crate::limited::Limited;
 use crate::load::OpenRequest;
+use crate::meter::{Bill, Record};
 use crate::progress::Progress;
+use crate::settings::SiteSettings;
 use crate::upstream::Answering;
+
+/// Why a body does not go on.
+#[derive(Debug, Error)]
+pub(crate) enum BodyError {
+    #[error(transparent)]
+    Broken(hyper::Error),
+    #[error(transparent)]
+    Limited(#[from] Limited),
+    #[error("the upstream has stopped sending")]
+    Silent,
+}
 
 /// A request's body on its way to the upstream, frame by frame.
 pub(crate) enum RequestBody {
@@ -23,6 +40,10 @@ pub(crate) enum RequestBody {
 pub(crate) struct StreamedRequest {
     incoming: Incoming,
     progress: Progress,
+    alarm: IdleAlarm,
+    /// How many bytes more are allowed.
+    room: u64,
+    bill: Option<Bill>,
     /// Present until the upstream has decided. Only reading `incoming` makes hyper send the client
     /// its 100, so waiting here passes the decision on.
     hold: Option<Hold>,
@@ -37,27 +58,42 @@ pub(crate) enum Verdict {
 }
 
 impl RequestBody {
-    pub(crate) fn new(incoming: Incoming, progress: Progress, hold: Option<Hold>) -> Self {
+    pub(crate) fn new(
+        incoming: Incoming,
+        progress: Progress,
+        hold: Option<Hold>,
+        settings: &SiteSettings,
+    ) -> Self {
         if incoming.is_end_stream() {
             Self::Empty
         } else {
             Self::Streamed(StreamedRequest {
                 incoming,
                 progress,
+                alarm: IdleAlarm::new(settings.body_idle),
+                room: settings.body_bytes.unwrap_or(u64::MAX),
+                bill: None,
                 hold,
             })
+        }
+    }
+
+    /// Whose bytes they are, now that it is known. Without it they are not counted.
+    pub(crate) fn count_for(&mut self, bill: impl FnOnce() -> Bill) {
+        if let Self::Streamed(streamed) = self {
+            streamed.bill = Some(bill());
         }
     }
 }
 
 impl Body for RequestBody {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = BodyError;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let body = self.get_mut();
         match body {
             Self::Empty => Poll::Ready(None),
@@ -102,10 +138,24 @@ impl StreamedRequest {
     fn poll_frame(
         &mut self,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let frame = ready!(Pin::new(&mut self.incoming).poll_frame(context));
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let Poll::Ready(frame) = Pin::new(&mut self.incoming).poll_frame(context) else {
+            ready!(self.alarm.poll(context));
+            return Poll::Ready(Some(Err(Limited::BodyTooSlow.into())));
+        };
         self.progress.step();
-        Poll::Ready(frame)
+        self.alarm.step();
+        if let Some(Ok(frame)) = &frame {
+            let length = frame.data_ref().map_or(0, Bytes::len);
+            if let Some(bill) = &self.bill {
+                bill.received(length);
+            }
+            let Some(room) = self.room.checked_sub(length as u64) else {
+                return Poll::Ready(Some(Err(Limited::BodyTooLarge.into())));
+            };
+            self.room = room;
+        }
+        Poll::Ready(frame.map(|frame| frame.map_err(BodyError::Broken)))
     }
 }
 
@@ -126,10 +176,12 @@ impl ResponseBody {
 pub(crate) struct ForwardedResponse {
     incoming: Incoming,
     ended: bool,
+    alarm: IdleAlarm,
     connection: Option<Answering>,
     config: Arc<Config>,
+    record: Record,
     /// Dropped last, when the connection has been given back.
-    _open: OpenRequest,
+    open: OpenRequest,
 }
 
 impl ForwardedResponse {
@@ -137,14 +189,18 @@ impl ForwardedResponse {
         incoming: Incoming,
         connection: Answering,
         config: Arc<Config>,
+        idle: Duration,
         open: OpenRequest,
+        record: Record,
     ) -> Self {
         Self {
             incoming,
             ended: false,
+            alarm: IdleAlarm::new(idle),
             connection: Some(connection),
             config,
-            _open: open,
+            record,
+            open,
         }
     }
 }
@@ -155,25 +211,33 @@ impl Drop for ForwardedResponse {
         if let Some(connection) = self.connection.take().filter(|_| ended) {
             connection.release(&self.config);
         }
+        self.record.ended(self.open.upstream());
     }
 }
 
 impl Body for ResponseBody {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = BodyError;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         match self.get_mut() {
             Self::Page(page) => Pin::new(page)
                 .poll_frame(context)
                 .map_err(|never| match never {}),
             Self::Forwarded(answer) => {
-                let frame = ready!(Pin::new(&mut answer.incoming).poll_frame(context));
+                let Poll::Ready(frame) = Pin::new(&mut answer.incoming).poll_frame(context) else {
+                    ready!(answer.alarm.poll(context));
+                    return Poll::Ready(Some(Err(BodyError::Silent)));
+                };
+                answer.alarm.step();
                 answer.ended = frame.is_none();
-                Poll::Ready(frame)
+                if let Some(data) = frame.as_ref().and_then(|f| f.as_ref().ok()?.data_ref()) {
+                    answer.record.sent(answer.open.upstream(), data.len());
+                }
+                Poll::Ready(frame.map(|frame| frame.map_err(BodyError::Broken)))
             }
         }
     }

@@ -1,4 +1,10 @@
+use std::sync::Arc;
 use std::time::Duration;
+
+use crate::affinity::Affinity;
+use crate::settings::SiteSettings;
+
+use crate::trusted_proxies::TrustedProxies;
 
 /// The proxy's limits. Every field has a default that suits a public proxy in front of Meteor apps.
 ///
@@ -22,22 +28,15 @@ pub struct Config {
     pub header_read: Duration,
     /// How long a client's connection may stay open between two requests. Default: 75 s.
     pub idle_keep_alive: Duration,
-    /// How long connecting to an upstream may take before another one of its route is tried, or the
-    /// client gets 504. For one request it takes as long with two upstreams at most. Default: 5 s.
-    pub connect: Duration,
     /// How long an upstream that could not be connected to is tried after all others of its route, and
-    /// by one request only at the end of that time. Default: 1 s.
+    /// by one request only at the end of that time. Default: 3 s.
     pub avoid_failed: Duration,
-    /// How long an upstream may be silent before the head of its answer, in which time the request's
-    /// body did not move either. Then the client gets 504. Checked once per period, so the client
-    /// waits between one and two of them. Default: 120 s.
-    pub response: Duration,
     /// How long an upstream that was asked whether it wants a body (`Expect: 100-continue`) may
     /// leave that open before the body is sent anyway (RFC 9110 §10.1.1). Default: 1 s.
     pub continue_wait: Duration,
-    /// How long an upgraded connection may be silent after one side has said all it had to say.
-    /// While both sides are open it may be silent for ever. Default: 300 s.
-    pub half_closed: Duration,
+    /// How long a client that has closed its sending side, as those do that leave, still gets the answer
+    /// to what it asked before. Default: 10 s.
+    pub half_closed_request: Duration,
     /// How long an unused connection to an upstream is kept for the next request. Below the 5 s after
     /// which Node closes its own, so that a request rarely meets a closing one. Default: 4 s.
     pub upstream_idle: Duration,
@@ -46,9 +45,29 @@ pub struct Config {
     /// Most client connections open at once, upgraded ones included. Further ones wait in the
     /// listener's backlog until one closes. Default: 16,384.
     pub max_connections: usize,
+    /// Most connections of one client address that are open at once; an IPv6 client has all addresses of
+    /// its /64. Further ones are told 429 and closed. Trusted proxies have as many as they like. 0: no limit.
+    /// Default: 1,000, but as many as they like for loopback addresses.
+    pub client_connections: Option<u32>,
+    /// Most requests per second of one client address, of which twice as many may come at once. Beyond
+    /// it the client gets 429. 0: no limit. Default: 2,000, but as many as they like for loopback addresses.
+    pub client_requests: Option<u32>,
     /// How long [`Proxy::run`](crate::Proxy::run) waits for answers in flight after its shutdown
     /// signal before it cuts them. Default: 8 s.
     pub drain: Duration,
+    /// Whose `X-Forwarded-For`, `-Proto`, `-Host` and `-Port` are believed. Default: nobody's.
+    pub trusted_proxies: TrustedProxies,
+    /// Whether connections of trusted proxies begin with a header of the PROXY protocol (version 1 or
+    /// 2), as they all must then. Default: no.
+    pub proxy_protocol: bool,
+    /// In which time the upgraded connections to an upstream that is taken out of service are ended, one by one: so
+    /// their clients come back a few at a time. WebSockets are told 1001 (going away), SockJS clients
+    /// `c[3000,"Go away!"]`. Default: 30 s.
+    pub draining: Duration,
+    /// How clients stay at one of several upstreams. Default: those of SockJS sessions do, others take turns.
+    pub affinity: Option<Affinity>,
+    /// What holds for each site that has no settings of its own.
+    pub site: Arc<SiteSettings>,
 }
 
 impl Default for Config {
@@ -58,15 +77,20 @@ impl Default for Config {
             max_headers: 100,
             header_read: Duration::from_secs(10),
             idle_keep_alive: Duration::from_secs(75),
-            connect: Duration::from_secs(5),
-            avoid_failed: Duration::from_secs(1),
-            response: Duration::from_secs(120),
+            avoid_failed: Duration::from_secs(3),
             continue_wait: Duration::from_secs(1),
-            half_closed: Duration::from_secs(300),
+            half_closed_request: Duration::from_secs(10),
             upstream_idle: Duration::from_secs(4),
             max_idle_per_upstream: 64,
             max_connections: 16 * 1024,
+            client_connections: None,
+            client_requests: None,
             drain: Duration::from_secs(8),
+            draining: Duration::from_secs(30),
+            affinity: None,
+            site: Arc::default(),
+            trusted_proxies: TrustedProxies::default(),
+            proxy_protocol: false,
         }
     }
 }

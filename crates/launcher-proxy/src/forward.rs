@@ -8,9 +8,12 @@ use thiserror::Error;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use crate::body::{Hold, RequestBody, Verdict};
+use crate::body::{BodyError, Hold, RequestBody, Verdict};
 use crate::config::Config;
+use crate::limited::Limited;
+use crate::meter::Bill;
 use crate::progress::Progress;
+use crate::settings::SiteSettings;
 use crate::target;
 use crate::upstream::{Answering, Connection, SendError, Upstream};
 
@@ -27,6 +30,8 @@ pub(crate) enum Failure {
     AnswerTimeout,
     #[error("the client's request body broke off: {0}")]
     RequestBody(#[source] hyper::Error),
+    #[error("{0}")]
+    Limited(Limited),
     #[error("the answer is an upgrade that was not asked for")]
     UnaskedUpgrade,
 }
@@ -60,33 +65,41 @@ pub(crate) async fn exchange(
     mut outgoing: Outgoing,
     upstream: &Upstream,
     config: &Config,
+    settings: &SiteSettings,
 ) -> Result<Answered, Box<Failed>> {
     if let Some(connection) = upstream.idle_connection(config) {
-        match send(connection, outgoing, config).await {
+        match send(connection, outgoing, settings).await {
             Err(Unanswered {
                 failure: failure @ Failure::Answer(_),
                 unsent,
                 copy,
             }) => match unsent.or(copy) {
-                Some(again) if upstream.is_serving() => outgoing = again,
+                Some(again) if upstream.is_serving() => {
+                    upstream.meter().retried();
+                    outgoing = again;
+                }
                 again => return Err(Failed::boxed(failure, again)),
             },
             answered => return answered.map_err(|failed| Failed::boxed(failed.failure, None)),
         }
     }
-    let connection = match connect(upstream, config).await {
+    let connection = match connect(upstream, config, settings).await {
         Ok(connection) => connection,
         Err(failure) => return Err(Failed::boxed(failure, Some(outgoing))),
     };
-    let answered = send(connection, outgoing, config).await;
+    let answered = send(connection, outgoing, settings).await;
     answered.map_err(|failed| {
         let copy = failed.copy.filter(|_| !upstream.is_serving());
         Failed::boxed(failed.failure, failed.unsent.or(copy))
     })
 }
 
-async fn connect(upstream: &Upstream, config: &Config) -> Result<Connection, Failure> {
-    let connected = match timeout(config.connect, upstream.connect(config)).await {
+async fn connect(
+    upstream: &Upstream,
+    config: &Config,
+    settings: &SiteSettings,
+) -> Result<Connection, Failure> {
+    let connected = match timeout(settings.connect, upstream.connect(config)).await {
         Ok(connected) => connected.map_err(Failure::Connect),
         Err(_) => Err(Failure::ConnectTimeout),
     };
@@ -114,12 +127,12 @@ struct Unanswered {
 async fn send(
     connection: Connection,
     outgoing: Outgoing,
-    config: &Config,
+    settings: &SiteSettings,
 ) -> Result<Answered, Unanswered> {
     let copy = outgoing.repeatable();
     let Outgoing { request, progress } = outgoing;
     let answer = connection.send(request);
-    match progress.in_time(config.response, answer).await {
+    match progress.in_time(settings.response, answer).await {
         Some(Ok(answered)) => Ok(answered),
         Some(Err(error)) => Err(Unanswered::new(*error, progress, copy)),
         None => Err(Unanswered {
@@ -136,8 +149,13 @@ impl Unanswered {
         let error = error.into_error();
         // hyper's name for an error of the body it was given, which here is the client's.
         if error.is_user() {
+            let body = std::error::Error::source(&error).and_then(|body| body.downcast_ref());
+            let failure = match body {
+                Some(BodyError::Limited(limited)) => Failure::Limited(*limited),
+                _ => Failure::RequestBody(error),
+            };
             return Self {
-                failure: Failure::RequestBody(error),
+                failure,
                 unsent: None,
                 copy: None,
             };
@@ -152,7 +170,11 @@ impl Unanswered {
 
 impl Outgoing {
     /// `request`, whose headers are ready, as upstreams get it.
-    pub(crate) fn new(request: Request<Incoming>, config: &Config) -> Self {
+    pub(crate) fn new(
+        request: Request<Incoming>,
+        config: &Config,
+        settings: &SiteSettings,
+    ) -> Self {
         let progress = Progress::default();
         let (mut parts, body) = request.into_parts();
         let waits = !body.is_end_stream() && expects_continue(parts.headers.get(EXPECT));
@@ -160,8 +182,13 @@ impl Outgoing {
         parts.version = Version::HTTP_11;
         let mut request = Request::from_parts(parts, ());
         let hold = waits.then(|| until_continue(&mut request, config.continue_wait));
-        let request = request.map(|()| RequestBody::new(body, progress.clone(), hold));
+        let request = request.map(|()| RequestBody::new(body, progress.clone(), hold, settings));
         Self { request, progress }
+    }
+
+    /// Whom the bytes of the body are counted for.
+    pub(crate) fn count_for(&mut self, bill: impl FnOnce() -> Bill) {
+        self.request.body_mut().count_for(bill);
     }
 
     /// A copy of the request if it may be sent twice.

@@ -4,60 +4,92 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
-use hyper::rt::{Read, ReadBufCursor, Sleep, Timer, Write};
-use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
+use hyper::rt::{Sleep, Timer};
+use parking_lot::Mutex;
 
 use crate::config::Config;
 
 /// The timer of one client connection. hyper starts it when it begins to wait for a request head and
-/// stops it when it has one, so on its own it cannot tell an idle client from one that sends its head
+/// drops it when it has one, so on its own it cannot tell an idle client from one that sends its head
 /// slowly. This one can: it sleeps for the idle time, and from the first byte on for the header time.
 pub(crate) struct HeadTimer {
     idle_keep_alive: Duration,
     header_read: Duration,
-    /// Until the timer is first started: a new connection gets the header time, not the idle time.
+    /// Until when the first head must be there: on a new connection there is no idle time.
+    first: Instant,
+    /// Until the timer is first started.
     new: AtomicBool,
-    /// Set by [`ClientIo`] on every read, cleared when the timer is started.
-    head_begun: Arc<AtomicBool>,
+    phase: Arc<Phase>,
+}
+
+/// What hyper is about on one connection.
+#[derive(Default)]
+pub(crate) struct Phase {
+    /// Set on every read, cleared when the timer is started.
+    head_begun: AtomicBool,
+    /// Set when a head has come whole, cleared when the next is awaited.
+    answering: AtomicBool,
+    /// One for all requests of the connection. It may go off too early, never too late: then it is
+    /// set anew, which happens once in a while, instead of once per request.
+    alarm: Mutex<Option<Pin<Box<tokio::time::Sleep>>>>,
+}
+
+impl Phase {
+    pub(crate) fn bytes_came(&self) {
+        self.head_begun.store(true, Relaxed);
+    }
+
+    fn poll_alarm(&self, until: tokio::time::Instant, context: &mut Context<'_>) -> Poll<()> {
+        let mut alarm = self.alarm.lock();
+        let alarm = alarm.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(until)));
+        if alarm.deadline() > until {
+            alarm.as_mut().reset(until);
+        }
+        ready!(alarm.as_mut().poll(context));
+        if alarm.deadline() >= until {
+            return Poll::Ready(());
+        }
+        alarm.as_mut().reset(until);
+        alarm.as_mut().poll(context)
+    }
+
+    /// Whether a request has come whose answer has not been written to its end.
+    pub(crate) fn is_answering(&self) -> bool {
+        self.answering.load(Relaxed)
+    }
 }
 
 impl HeadTimer {
-    /// The timer and the stream that belongs to it.
-    pub(crate) fn pair(stream: TcpStream, config: &Config) -> (Self, ClientIo) {
-        let head_begun = Arc::new(AtomicBool::new(false));
-        let io = ClientIo {
-            stream: TokioIo::new(stream),
-            head_begun: Arc::clone(&head_begun),
-        };
-        let Config {
-            idle_keep_alive,
-            header_read,
-            ..
-        } = *config;
-        let timer = Self {
-            idle_keep_alive,
-            header_read,
+    /// The timer of a connection that was accepted at `since`.
+    pub(crate) fn new(since: Instant, config: &Config) -> Self {
+        Self {
+            idle_keep_alive: config.idle_keep_alive,
+            header_read: config.header_read,
+            first: since + config.header_read,
             new: AtomicBool::new(true),
-            head_begun,
-        };
-        (timer, io)
+            phase: Arc::default(),
+        }
+    }
+
+    pub(crate) fn phase(&self) -> Arc<Phase> {
+        Arc::clone(&self.phase)
     }
 }
 
 impl Timer for HeadTimer {
     fn sleep(&self, _: Duration) -> Pin<Box<dyn Sleep>> {
-        self.head_begun.store(false, Relaxed);
+        self.phase.head_begun.store(false, Relaxed);
+        self.phase.answering.store(false, Relaxed);
         let new = self.new.swap(false, Relaxed);
-        let time = if new {
-            self.header_read
+        let until = if new {
+            self.first
         } else {
-            self.idle_keep_alive
+            Instant::now() + self.idle_keep_alive
         };
         Box::pin(HeadSleep {
-            sleep: Box::pin(tokio::time::sleep(time)),
+            until: until.into(),
             header_read: (!new).then_some(self.header_read),
-            head_begun: Arc::clone(&self.head_begun),
+            phase: self.phase(),
         })
     }
 
@@ -67,85 +99,29 @@ impl Timer for HeadTimer {
 }
 
 struct HeadSleep {
-    sleep: Pin<Box<tokio::time::Sleep>>,
+    until: tokio::time::Instant,
     /// What the first byte leaves for the rest; taken when it has come.
     header_read: Option<Duration>,
-    head_begun: Arc<AtomicBool>,
+    phase: Arc<Phase>,
 }
 
 impl Sleep for HeadSleep {}
+
+impl Drop for HeadSleep {
+    fn drop(&mut self) {
+        self.phase.answering.store(true, Relaxed);
+    }
+}
 
 impl Future for HeadSleep {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        if self.head_begun.load(Relaxed)
+        if self.phase.head_begun.load(Relaxed)
             && let Some(time) = self.header_read.take()
         {
-            self.sleep
-                .as_mut()
-                .reset(tokio::time::Instant::now() + time);
+            self.until = tokio::time::Instant::now() + time;
         }
-        self.sleep.as_mut().poll(context)
-    }
-}
-
-/// A client's stream that tells its [`HeadTimer`] when bytes have come.
-pub(crate) struct ClientIo {
-    stream: TokioIo<TcpStream>,
-    head_begun: Arc<AtomicBool>,
-}
-
-impl ClientIo {
-    pub(crate) fn into_stream(self) -> TcpStream {
-        self.stream.into_inner()
-    }
-}
-
-impl Read for ClientIo {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: ReadBufCursor<'_>,
-    ) -> Poll<std::io::Result<()>> {
-        let result = ready!(Pin::new(&mut self.stream).poll_read(context, buffer));
-        self.head_begun.store(true, Relaxed);
-        Poll::Ready(result)
-    }
-}
-
-impl Write for ClientIo {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<std::io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        slices: &[std::io::IoSlice<'_>],
-    ) -> Poll<std::io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
+        self.phase.poll_alarm(self.until, context)
     }
 }

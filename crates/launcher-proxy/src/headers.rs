@@ -1,38 +1,26 @@
-use std::net::IpAddr;
-
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue, TE, TRANSFER_ENCODING,
-    UPGRADE, VIA,
+    CONNECTION, CONTENT_LENGTH, COOKIE, HOST, HeaderMap, HeaderName, HeaderValue, TE,
+    TRANSFER_ENCODING, UPGRADE, VIA,
 };
 use http::{StatusCode, Version};
 
+use crate::visitor::{
+    Visitor, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PORT, X_FORWARDED_PROTO,
+};
+
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
-const FORWARDED: HeaderName = HeaderName::from_static("forwarded");
-const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
-const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
-const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-
-/// Who asked, and where.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Origin {
-    /// The other end of the client's connection.
-    pub(crate) peer: IpAddr,
-    /// The proxy's port that the client connected to.
-    pub(crate) port: u16,
-}
+const X_FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
 
 /// Turns the headers a client sent into those its upstream gets.
 ///
-/// `host` is what the request means ([`crate::target::host`]), passed on as the client wrote it;
+/// `host` is what the request means ([`crate::target::host`]), passed on as it was written;
 /// `upgrade` the protocol whose upgrade is forwarded ([`requested_upgrade`]).
 pub(crate) fn prepare_request(
     headers: &mut HeaderMap,
     version: Version,
     host: &str,
-    origin: Origin,
+    visitor: &Visitor,
     upgrade: Option<&HeaderValue>,
 ) {
     let takes_trailers = takes_trailers(headers);
@@ -42,7 +30,10 @@ pub(crate) fn prepare_request(
         (None, true) => ask_for_trailers(headers),
         (None, false) => {}
     }
-    set_forwarded(headers, host, origin);
+    if version == Version::HTTP_2 {
+        join_cookies(headers);
+    }
+    set_forwarded(headers, host, visitor);
     append_via(headers, version);
 }
 
@@ -117,23 +108,49 @@ fn takes_trailers(headers: &HeaderMap) -> bool {
     has_token(headers, &TE, "trailers")
 }
 
-/// Says who asked. No proxy in front of this one is trusted, so whatever the client claimed about
-/// that is removed, in all the spellings that apps believe, and not appended to.
-fn set_forwarded(headers: &mut HeaderMap, host: &str, origin: Origin) {
-    let forged = |name: &&HeaderName| {
-        name.as_str().starts_with("x-forwarded-") || [FORWARDED, X_REAL_IP].contains(*name)
-    };
-    for name in headers.keys().filter(forged).cloned().collect::<Vec<_>>() {
+/// Says who asked. What was claimed about that has been read by now, if a trusted proxy did; all of it is
+/// removed, in all the spellings that apps believe, and not appended to. So apps find one address,
+/// however many proxies stand before this one.
+fn set_forwarded(headers: &mut HeaderMap, host: &str, visitor: &Visitor) {
+    let claims = headers.keys().filter(|name| is_claim(name));
+    for name in claims.cloned().collect::<Vec<_>>() {
         headers.remove(name);
     }
-    headers.insert(
-        X_FORWARDED_FOR,
-        text(&origin.peer.to_canonical().to_string()),
-    );
-    headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static("http"));
-    headers.insert(X_FORWARDED_PORT, HeaderValue::from(origin.port));
+    headers.insert(X_FORWARDED_FOR, text(&visitor.address.to_string()));
+    let scheme = if visitor.https { "https" } else { "http" };
+    headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(scheme));
+    headers.insert(X_FORWARDED_PORT, HeaderValue::from(visitor.port));
     headers.insert(X_FORWARDED_HOST, text(host));
     headers.insert(HOST, text(host));
+}
+
+/// Tells an upstream what its paths have been shortened by.
+pub(crate) fn set_prefix(headers: &mut HeaderMap, prefix: &str) {
+    headers.insert(X_FORWARDED_PREFIX, text(prefix));
+}
+
+/// Whether a header says who asked. Many languages hand headers to apps as variables, in which `-` and `_`
+/// are the same.
+fn is_claim(name: &HeaderName) -> bool {
+    let name = name.as_str().as_bytes();
+    let begins = |with: &str| {
+        let letters = name
+            .iter()
+            .map(|letter| if *letter == b'_' { b'-' } else { *letter });
+        letters.take(with.len()).eq(with.bytes())
+    };
+    begins("x-forwarded-") || name == b"forwarded" || (begins("x-real-ip") && name.len() == 9)
+}
+
+/// HTTP/2 sends each cookie by itself, which HTTP/1.1 does not know (RFC 9113 §8.2.3).
+fn join_cookies(headers: &mut HeaderMap) {
+    let mut cookies = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes);
+    if let (Some(first), Some(second)) = (cookies.next(), cookies.next()) {
+        let all: Vec<_> = [first, second].into_iter().chain(cookies).collect();
+        if let Ok(joined) = HeaderValue::from_bytes(&all.join(&b"; "[..])) {
+            headers.insert(COOKIE, joined);
+        }
+    }
 }
 
 /// A gateway must add itself to the requests it forwards, and may leave answers alone (RFC 9110
@@ -141,6 +158,7 @@ fn set_forwarded(headers: &mut HeaderMap, host: &str, origin: Origin) {
 fn append_via(headers: &mut HeaderMap, version: Version) {
     let this_hop = match version {
         Version::HTTP_10 => HeaderValue::from_static("1.0 meteor-launcher"),
+        Version::HTTP_2 => HeaderValue::from_static("2.0 meteor-launcher"),
         _ => HeaderValue::from_static("1.1 meteor-launcher"),
     };
     headers.append(VIA, this_hop);
@@ -171,9 +189,11 @@ fn text(value: &str) -> HeaderValue {
 mod tests {
     use super::*;
 
-    const ORIGIN: Origin = Origin {
-        peer: IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 7)),
+    const VISITOR: Visitor = Visitor {
+        address: std::net::IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 7)),
+        https: false,
         port: 8080,
+        host: None,
     };
 
     fn headers(lines: &[(&'static str, &'static str)]) -> HeaderMap {
@@ -191,7 +211,7 @@ mod tests {
             &mut headers,
             Version::HTTP_11,
             "a.test",
-            ORIGIN,
+            &VISITOR,
             upgrade.as_ref(),
         );
         headers
@@ -269,15 +289,38 @@ mod tests {
             ("x-forwarded-port", "1"),
             ("x-forwarded-user", "root"),
             ("x-real-ip", "10.0.0.1"),
+            ("x_real_ip", "10.0.0.1"),
+            ("x_forwarded_for", "10.0.0.1"),
             ("forwarded", "for=10.0.0.1"),
+            ("x-real-ip-of-mine", "kept"),
         ]);
         assert_eq!(all(&headers, "x-forwarded-for"), ["192.0.2.7"]);
         assert_eq!(all(&headers, "x-forwarded-proto"), ["http"]);
         assert_eq!(all(&headers, "x-forwarded-host"), ["a.test"]);
         assert_eq!(all(&headers, "x-forwarded-port"), ["8080"]);
-        assert!(headers.get("x-forwarded-user").is_none());
-        assert!(headers.get("x-real-ip").is_none());
-        assert!(headers.get("forwarded").is_none());
+        for name in [
+            "x-forwarded-user",
+            "x-real-ip",
+            "x_real_ip",
+            "x_forwarded_for",
+            "forwarded",
+        ] {
+            assert!(headers.get(name).is_none(), "{name}");
+        }
+        assert_eq!(all(&headers, "x-real-ip-of-mine"), ["kept"]);
+    }
+
+    #[test]
+    fn cookies_of_http_2_are_joined() {
+        let lines = [("cookie", "a=1"), ("cookie", "b=2"), ("cookie", "c=3")];
+        for (version, cookies) in [
+            (Version::HTTP_2, &["a=1; b=2; c=3"][..]),
+            (Version::HTTP_11, &["a=1", "b=2", "c=3"]),
+        ] {
+            let mut headers = headers(&lines);
+            prepare_request(&mut headers, version, "a.test", &VISITOR, None);
+            assert_eq!(all(&headers, "cookie"), cookies);
+        }
     }
 
     #[test]
@@ -287,14 +330,16 @@ mod tests {
     }
 
     #[test]
-    fn an_ipv4_client_of_an_ipv6_listener_is_named_by_its_ipv4_address() {
-        let origin = Origin {
-            peer: "::ffff:192.0.2.7".parse().unwrap(),
-            port: 80,
+    fn who_came_by_https_is_told() {
+        let visitor = Visitor {
+            https: true,
+            port: 443,
+            ..VISITOR
         };
         let mut headers = HeaderMap::new();
-        prepare_request(&mut headers, Version::HTTP_11, "a.test", origin, None);
-        assert_eq!(all(&headers, "x-forwarded-for"), ["192.0.2.7"]);
+        prepare_request(&mut headers, Version::HTTP_11, "a.test", &visitor, None);
+        assert_eq!(all(&headers, "x-forwarded-proto"), ["https"]);
+        assert_eq!(all(&headers, "x-forwarded-port"), ["443"]);
     }
 
     #[test]

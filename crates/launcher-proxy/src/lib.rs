@@ -1,4 +1,4 @@
-//! Hostname → route → upstream, and the forwarding of HTTP/1.1 and WebSockets between them.
+//! Hostname → route → upstream, and the forwarding of HTTP and WebSockets between them.
 //!
 //! The crate knows no containers: whoever does builds a [`RouteTable`] and publishes it through the
 //! [`RouteWriter`]; the [`Proxy`] reads the table without a lock, one look-up per request, and goes
@@ -23,41 +23,70 @@
 //! # }
 //! ```
 //!
-//! A request passes through these files, in this order: `proxy` (accept), `head_timer` (how long its
-//! head may take), `service` (the decision), `target` (which host it means), `route_table`,
-//! `balance` (which upstream gets it), `headers` (what is passed on), `forward` and `upstream` (a
+//! A request passes through these files, in this order: `proxy` (accept), `connection` and `opening` (who
+//! it is, and what he speaks), `http2`, or `client_stream`, `request_scanner` (what hyper must not
+//! see) and `head_timer` (how long a head may take), `service` (the decision), `target` (which host it means), `visitor` (who asked), `route_table`
+//! (to which site that leads; `route` and `settings` say what a site is),
+//! `affinity`, `sockjs_path`, `sessions` (whose its client is), `balance` (which upstream gets it), `headers` (what is passed on), `forward` and `upstream` (a
 //! connection and the answer), then `body` or `upgrade` (the bytes), or `pages` when there is nothing
-//! to forward. `load` counts what is open at an upstream; `registry` keeps upstreams, and with them
-//! their counts and connections, from one table to the next, and lets those that are left out drain.
+//! to forward. `load` counts what is open at an upstream; `sockets` and `pacing` end what was upgraded, `websocket` says where that may be; `registry` keeps upstreams, and with them
+//! their counts and connections, from one table to the next, and lets those that are left out drain. `meter`
+//! counts what went through each site and upstream.
 //!
 //! A route may have several upstreams. A request goes to the one that has the least open; where that
 //! one cannot be connected to, to the next. Nothing that an upstream may have worked on is sent twice,
 //! except what is idempotent (RFC 9110 §9.2.2) and met a connection that was closed while it was
 //! unused, or an upstream that is being taken out of service.
 
+mod affinity;
 mod avoidance;
 mod balance;
 mod body;
+mod client_limits;
+mod client_stream;
 mod config;
+mod connection;
 mod connections;
 mod forward;
 mod head_timer;
 mod headers;
+mod hostname;
+mod http2;
+mod idle_alarm;
+mod limited;
 mod load;
+mod meter;
+mod opening;
+mod pacing;
 mod pages;
 mod progress;
 mod proxy;
+mod proxy_protocol;
 mod registry;
+mod request_scanner;
+mod route;
 mod route_table;
 mod service;
+mod sessions;
+mod settings;
 mod shutdown;
+mod sockets;
+mod sockjs_path;
 mod target;
+mod trusted_proxies;
 mod upgrade;
 mod upstream;
+mod visitor;
+mod websocket;
 
+pub use affinity::Affinity;
 pub use balance::Upstreams;
 pub use config::Config;
 pub use load::UpstreamStats;
+pub use meter::{Figures, Times, TrafficFigures, UpstreamFigures};
 pub use proxy::{Proxy, RouteWriter, Stats};
-pub use route_table::{Route, RouteTable, RouteTableBuilder};
+pub use route::{Outage, Replica, Route, Site};
+pub use route_table::{RouteTable, RouteTableBuilder};
+pub use settings::SiteSettings;
+pub use trusted_proxies::{NoNetwork, TrustedProxies};
 pub use upstream::Upstream;

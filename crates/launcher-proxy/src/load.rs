@@ -1,5 +1,8 @@
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
+use crate::sessions::InUse;
+use crate::sockets::Socket;
 use crate::upstream::Upstream;
 
 /// What goes through one upstream.
@@ -71,6 +74,7 @@ impl Flow {
 /// A request that an upstream has been given; counted until dropped.
 pub(crate) struct OpenRequest {
     upstream: Upstream,
+    session: Option<InUse>,
 }
 
 impl OpenRequest {
@@ -83,6 +87,7 @@ impl OpenRequest {
         upstream.load().requests.begin();
         let open = Self {
             upstream: upstream.clone(),
+            session: None,
         };
         upstream.is_serving().then_some(open)
     }
@@ -91,11 +96,22 @@ impl OpenRequest {
         &self.upstream
     }
 
+    /// Keeps a SockJS session that the request belongs to in use.
+    pub(crate) fn keep(&mut self, session: InUse) {
+        self.session = Some(session);
+    }
+
     /// The request has become something else.
-    pub(crate) fn upgrade(self) -> OpenUpgrade {
+    pub(crate) fn upgrade(mut self) -> OpenUpgrade {
         let upstream = self.upstream.clone();
         upstream.load().upgraded.begin();
-        OpenUpgrade { upstream }
+        let (number, socket) = upstream.sockets().open();
+        OpenUpgrade {
+            upstream,
+            number,
+            socket,
+            _session: self.session.take(),
+        }
     }
 }
 
@@ -108,10 +124,20 @@ impl Drop for OpenRequest {
 /// A connection to an upstream that has switched protocols; counted until dropped.
 pub(crate) struct OpenUpgrade {
     upstream: Upstream,
+    number: u64,
+    socket: Arc<Socket>,
+    _session: Option<InUse>,
+}
+
+impl OpenUpgrade {
+    pub(crate) fn socket(&self) -> &Socket {
+        &self.socket
+    }
 }
 
 impl Drop for OpenUpgrade {
     fn drop(&mut self) {
+        self.upstream.sockets().close(self.number);
         self.upstream.load().upgraded.end();
     }
 }

@@ -1,5 +1,3 @@
-use std::sync::Arc;
-
 use bytes::Bytes;
 use http::header::{
     ACCEPT, CACHE_CONTROL, CONNECTION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap,
@@ -9,6 +7,8 @@ use http::{Response, StatusCode};
 use http_body_util::Full;
 
 use crate::body::ResponseBody;
+use crate::limited::Limited;
+use crate::route::Outage;
 
 /// Why a request gets a page of the proxy's own instead of an upstream's answer.
 #[derive(Debug, PartialEq, Eq)]
@@ -19,11 +19,12 @@ pub(crate) enum Refusal {
     UnknownHost(String),
     Unavailable {
         host: String,
-        reason: Arc<str>,
+        outage: Outage,
     },
     /// The upstream refused the connection, or broke off before it answered.
     BadGateway,
     GatewayTimeout,
+    Limited(Limited),
 }
 
 /// How the client wants to read it.
@@ -92,6 +93,12 @@ impl Refusal {
             Self::Unavailable { .. } => headers.insert(RETRY_AFTER, HeaderValue::from_static("5")),
             // Where the next request begins is no longer certain.
             Self::BadRequest(_) => headers.insert(CONNECTION, HeaderValue::from_static("close")),
+            Self::Limited(limited) if limited.ends_connection() => {
+                headers.insert(CONNECTION, HeaderValue::from_static("close"))
+            }
+            Self::Limited(limited) => limited
+                .retry_after()
+                .and_then(|seconds| headers.insert(RETRY_AFTER, HeaderValue::from(seconds))),
             _ => None,
         };
     }
@@ -104,11 +111,12 @@ impl Refusal {
             Self::Unavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Self::BadGateway => StatusCode::BAD_GATEWAY,
             Self::GatewayTimeout => StatusCode::GATEWAY_TIMEOUT,
+            Self::Limited(limited) => limited.status(),
         }
     }
 
     /// For programs. Part of the interface: only add.
-    fn code(&self) -> &'static str {
+    pub(crate) fn code(&self) -> &'static str {
         match self {
             Self::BadRequest(_) => "bad-request",
             Self::NoTunnels => "not-implemented",
@@ -116,6 +124,7 @@ impl Refusal {
             Self::Unavailable { .. } => "not-running",
             Self::BadGateway => "bad-gateway",
             Self::GatewayTimeout => "gateway-timeout",
+            Self::Limited(limited) => limited.code(),
         }
     }
 
@@ -127,6 +136,7 @@ impl Refusal {
             Self::Unavailable { .. } => "Not running",
             Self::BadGateway => "No answer",
             Self::GatewayTimeout => "No answer in time",
+            Self::Limited(limited) => limited.title(),
         }
     }
 
@@ -139,11 +149,13 @@ impl Refusal {
                 "The request names no host, so there is no app to answer it.".to_owned()
             }
             Self::UnknownHost(host) => format!("No app is served at {host}."),
-            Self::Unavailable { host, reason } => {
+            Self::Unavailable { host, outage } => {
+                let reason = outage.reason();
                 format!("The app at {host} is not running now ({reason}). Please try again soon.")
             }
             Self::BadGateway => "The app did not answer. Please try again soon.".to_owned(),
             Self::GatewayTimeout => "The app took too long to answer.".to_owned(),
+            Self::Limited(limited) => limited.to_string(),
         }
     }
 
@@ -229,7 +241,7 @@ mod tests {
     fn only_what_may_pass_says_when_to_try_again() {
         let stopped = Refusal::Unavailable {
             host: "a.test".into(),
-            reason: "stopped".into(),
+            outage: Outage::Stopped,
         };
         let page = stopped.page(Format::Html);
         assert_eq!(page.status(), StatusCode::SERVICE_UNAVAILABLE);

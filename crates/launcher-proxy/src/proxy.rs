@@ -1,26 +1,24 @@
 use std::convert::Infallible;
 use std::io;
-use std::net::SocketAddr;
-use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 
+use crate::client_limits::ClientTable;
 use crate::config::Config;
-use crate::connections::{Connections, Place};
-use crate::head_timer::{ClientIo, HeadTimer};
-use crate::headers::Origin;
+use crate::connection::{self, Accepted};
+use crate::connections::Connections;
 use crate::load::UpstreamStats;
+use crate::meter::{Meter, Refusals, TrafficFigures, UpstreamFigures};
+use crate::pacing;
 use crate::registry::Registry;
 use crate::route_table::RouteTable;
-use crate::service::Client;
+use crate::sessions::Sessions;
 use crate::shutdown::Tasks;
-use crate::upstream::{Address, DEFAULT_MAX_HEADERS, Upstream};
+use crate::upstream::{Address, Upstream};
 
 /// Accepts clients and forwards their requests by the newest [`RouteTable`]. Clones are the same
 /// proxy, with the same table, limits and counts.
@@ -33,6 +31,7 @@ pub struct Proxy {
 pub struct RouteWriter {
     table: Arc<ArcSwap<RouteTable>>,
     registry: Arc<Registry>,
+    config: Arc<Config>,
 }
 
 /// What a [`Proxy`] has to do at this moment.
@@ -52,7 +51,12 @@ pub(crate) struct Shared {
     pub(crate) config: Arc<Config>,
     pub(crate) table: Arc<ArcSwap<RouteTable>>,
     registry: Arc<Registry>,
-    connections: Connections,
+    /// Of requests that belong to no site.
+    pub(crate) unknown: Meter,
+    pub(crate) refusals: Refusals,
+    pub(crate) connections: Connections,
+    pub(crate) sessions: Sessions,
+    pub(crate) clients: ClientTable,
     accept_errors: AtomicU64,
 }
 
@@ -60,15 +64,21 @@ impl Proxy {
     /// A proxy with an empty table (every hostname is unknown), and the writer of that table.
     pub fn new(config: Config) -> (Self, RouteWriter) {
         let (table, registry) = (Arc::new(ArcSwap::default()), Arc::new(Registry::default()));
+        let config = Arc::new(config);
         let writer = RouteWriter {
             table: Arc::clone(&table),
             registry: Arc::clone(&registry),
+            config: Arc::clone(&config),
         };
         let shared = Shared {
             connections: Connections::at_most(config.max_connections),
-            config: Arc::new(config),
+            clients: ClientTable::new(CLIENTS),
+            sessions: Sessions::default(),
+            config,
             table,
             registry,
+            unknown: Meter::default(),
+            refusals: Refusals::default(),
             accept_errors: AtomicU64::new(0),
         };
         (
@@ -123,6 +133,32 @@ impl Proxy {
         })
     }
 
+    /// What went through each site and upstream that had a request.
+    pub fn traffic(&self) -> TrafficFigures {
+        let shared = &self.shared;
+        let table = shared.table.load_full();
+        let unknown = ("(unknown)".to_owned(), &shared.unknown);
+        let meters = table.meters().chain([unknown]);
+        let site = |(address, meter): (String, &Meter)| Some((address.into(), meter.figures()?));
+        let mut sites: Vec<_> = meters.filter_map(site).collect();
+        sites.sort_by_key(|(_, figures)| figures.place);
+        let upstream = |(upstream, stats): (Upstream, UpstreamStats)| {
+            let figures = upstream.meter().figures()?;
+            Some(UpstreamFigures {
+                upstream,
+                stats,
+                figures,
+            })
+        };
+        let mut upstreams: Vec<_> = self.upstreams().filter_map(upstream).collect();
+        upstreams.sort_by_key(|known| known.figures.place);
+        TrafficFigures {
+            sites,
+            upstreams,
+            refusals: shared.refusals.all(),
+        }
+    }
+
     async fn accept_all(&self, listener: &TcpListener, tasks: &Tasks) -> Infallible {
         let mut pause = SHORTEST_PAUSE;
         loop {
@@ -130,7 +166,13 @@ impl Proxy {
             match listener.accept().await {
                 Ok((stream, peer)) => {
                     pause = SHORTEST_PAUSE;
-                    self.spawn_connection(stream, peer, place, tasks);
+                    let accepted = Accepted {
+                        stream,
+                        peer,
+                        place,
+                    };
+                    let shared = Arc::clone(&self.shared);
+                    tasks.spawn(connection::serve(accepted, shared, tasks.clone()));
                 }
                 Err(error) => {
                     self.shared.accept_errors.fetch_add(1, Relaxed);
@@ -139,67 +181,28 @@ impl Proxy {
             }
         }
     }
-
-    fn spawn_connection(&self, stream: TcpStream, peer: SocketAddr, place: Place, tasks: &Tasks) {
-        // Both fail only when the client is gone already.
-        let (Ok(local), Ok(())) = (stream.local_addr(), stream.set_nodelay(true)) else {
-            return;
-        };
-        let client = Client {
-            shared: Arc::clone(&self.shared),
-            origin: Origin {
-                peer: peer.ip(),
-                port: local.port(),
-            },
-            tasks: tasks.clone(),
-            open: Arc::new(self.shared.connections.open(place)),
-        };
-        tasks.spawn(serve(stream, client));
-    }
 }
 
 impl RouteWriter {
     /// Replaces the table, all of it at once: every request that begins after this uses `table`, also
     /// one over a client's connection that is older. Upstreams that are known at the same address
     /// keep their connections and counts; requests in flight are not touched, except that those that no
-    /// upstream has got yet follow `table`, too.
+    /// upstream has got yet follow `table`, too. Upgraded connections to upstreams that it does not lead to are
+    /// ended one by one within [`Config::draining`].
     pub fn publish(&self, table: RouteTable) {
-        self.registry.publish(table, &self.table);
-    }
-}
-
-async fn serve(stream: TcpStream, client: Client) {
-    let config = Arc::clone(&client.shared.config);
-    let tasks = client.tasks.clone();
-    let (timer, io) = HeadTimer::pair(stream, &config);
-    let client = Arc::new(client);
-    let service = service_fn(move |request| {
-        let client = Arc::clone(&client);
-        async move { Ok::<_, Infallible>(client.answer(request).await) }
-    });
-    let connection = server(&config, timer).serve_connection::<ClientIo, _>(io, service);
-    let mut connection = pin!(connection.with_upgrades());
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = tasks.draining() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+        let prepare = |upstream: &Upstream| {
+            if let Some(affinity) = &self.config.affinity {
+                upstream.name(affinity);
+            }
+        };
+        for upstream in self.registry.publish(table, &self.table, prepare) {
+            pacing::begin(upstream, self.config.draining);
         }
-    };
-    if let Err(error) = ended {
-        tracing::debug!(%error, "a client's connection broke");
     }
 }
 
-fn server(config: &Config, timer: HeadTimer) -> http1::Builder {
-    let mut builder = http1::Builder::new();
-    builder.timer(timer).header_read_timeout(config.header_read);
-    builder.max_header_size(config.max_header_bytes);
-    if config.max_headers != DEFAULT_MAX_HEADERS {
-        builder.max_headers(config.max_headers);
-    }
-    builder
-}
+/// Of how many client addresses something is remembered; more than connections can be open.
+const CLIENTS: usize = 64 * 1024;
 
 const SHORTEST_PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);

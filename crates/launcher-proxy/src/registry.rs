@@ -19,20 +19,28 @@ impl Registry {
     /// Puts `table` in the place of `in_force`. Upstreams that are known at the same address keep
     /// their connections and counts; those that it does not lead to get nothing more when this
     /// returns, and their unused connections are closed.
-    pub(crate) fn publish(&self, mut table: RouteTable, in_force: &ArcSwap<RouteTable>) {
+    /// Returns those that served until now. `prepare` sees each of them before anybody uses it.
+    pub(crate) fn publish(
+        &self,
+        mut table: RouteTable,
+        in_force: &ArcSwap<RouteTable>,
+        prepare: impl Fn(&Upstream),
+    ) -> Vec<Upstream> {
         let mut known = self.known.lock();
         let mut all = living(&known);
         table.adopt(&mut all);
+        table.adopt_counts(&in_force.load());
         let serving: HashSet<_> = table.upstreams().map(Upstream::address).collect();
+        table.upstreams().for_each(prepare);
         table.upstreams().for_each(Upstream::serve);
         in_force.store(Arc::new(table));
-        for (address, upstream) in &all {
-            if !serving.contains(address) {
-                upstream.retire();
-            }
-        }
+        let left = all
+            .iter()
+            .filter(|(address, upstream)| !serving.contains(*address) && upstream.retire());
+        let left = left.map(|(_, upstream)| upstream.clone()).collect();
         let weak = |(address, upstream): (_, Upstream)| (address, upstream.downgrade());
         *known = all.into_iter().map(weak).collect();
+        left
     }
 
     pub(crate) fn get(&self, address: &Address) -> Option<Upstream> {
@@ -57,7 +65,7 @@ fn living(known: &HashMap<Arc<Address>, WeakUpstream>) -> HashMap<Arc<Address>, 
 mod tests {
     use super::*;
     use crate::load::OpenRequest;
-    use crate::route_table::Route;
+    use crate::route::Route;
 
     fn upstream(port: u16) -> Upstream {
         Upstream::new("127.0.0.1", port)
@@ -78,7 +86,7 @@ mod tests {
     fn what_is_open_is_known_until_it_ends_and_what_drains_as_long_as_it_is_named() {
         let (registry, table) = (Registry::default(), ArcSwap::default());
         let to = |ports: &[u16]| Route::to_any(ports.iter().copied().map(upstream));
-        let publish = |table_of: RouteTable| registry.publish(table_of, &table);
+        let publish = |table_of: RouteTable| registry.publish(table_of, &table, |_| {});
         publish(RouteTable::builder().route("a.test", to(&[1, 2])).build());
         let open = OpenRequest::begin(&registry.get(&upstream(1).address()).unwrap()).unwrap();
         let next = RouteTable::builder().route("a.test", to(&[3]));
@@ -96,11 +104,11 @@ mod tests {
     fn an_upstream_that_is_led_to_again_serves_again_with_its_counts() {
         let (registry, table) = (Registry::default(), ArcSwap::default());
         let to_one = || RouteTable::builder().route("a.test", Route::to(upstream(1)));
-        registry.publish(to_one().build(), &table);
+        registry.publish(to_one().build(), &table, |_| {});
         let open = OpenRequest::begin(&registry.get(&upstream(1).address()).unwrap());
-        registry.publish(RouteTable::default(), &table);
+        registry.publish(RouteTable::default(), &table, |_| {});
         assert_eq!(known(&registry), [(1, 1, false)]);
-        registry.publish(to_one().draining(upstream(1)).build(), &table);
+        registry.publish(to_one().draining(upstream(1)).build(), &table, |_| {});
         assert_eq!(known(&registry), [(1, 1, true)]);
         drop(open);
     }

@@ -1,53 +1,37 @@
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::balance::Upstreams;
+use crate::hostname::{normalized, parents};
+use crate::meter::Meter;
+use crate::route::{Route, Site};
 use crate::upstream::{Address, Upstream};
 
 /// Which hostname goes where: immutable, replaced as a whole by
 /// [`RouteWriter::publish`](crate::RouteWriter::publish).
+///
+/// A request belongs to the site of its hostname; without one, to that of the nearest domain above it that has a
+/// wildcard (`*.example.com` is for `a.example.com` and `a.b.example.com`, not for `example.com`); without one, to
+/// the default site. Where a hostname has sites for paths, the longest prefix of the request's path counts, in whole
+/// segments; where none is one, the hostname counts as not there.
 #[derive(Debug, Clone, Default)]
 pub struct RouteTable {
-    routes: HashMap<Box<str>, Route>,
+    exact: HashMap<Box<str>, Paths>,
+    /// By the domain that comes after `*.`.
+    wildcards: HashMap<Box<str>, Paths>,
+    default: Option<Site>,
     draining: Vec<Upstream>,
 }
 
-/// Where requests for one hostname go.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub enum Route {
-    /// They are forwarded.
-    To(Upstreams),
-    /// They are answered 503: the hostname is known, but nothing runs behind it now.
-    Unavailable {
-        /// Why, in a word or two. Visitors read it.
-        reason: Arc<str>,
-    },
-}
+/// The sites of one hostname: path prefixes, the longest first, without a slash at their ends.
+#[derive(Debug, Clone, Default)]
+struct Paths(Vec<(Box<str>, Site)>);
 
-impl Route {
-    /// Forwards to `upstream`.
-    pub fn to(upstream: Upstream) -> Self {
-        Self::to_any([upstream])
-    }
-
-    /// Forwards each request to one of `upstreams`: to the one with the fewest open requests and
-    /// upgraded connections, in turns where several are equal. Without any it is answered 503.
-    pub fn to_any(upstreams: impl IntoIterator<Item = Upstream>) -> Self {
-        let upstreams = Upstreams::new(upstreams);
-        if upstreams.iter().next().is_none() {
-            return Self::unavailable("starting");
-        }
-        Self::To(upstreams)
-    }
-
-    /// Answers 503 and says why: `reason` (such as `stopped`) is shown to visitors.
-    pub fn unavailable(reason: impl Into<Arc<str>>) -> Self {
-        Self::Unavailable {
-            reason: reason.into(),
-        }
-    }
+/// The site that a request belongs to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Found<'table> {
+    pub(crate) site: &'table Site,
+    /// The prefix under which the site is; empty for all of a hostname.
+    pub(crate) prefix: &'table str,
 }
 
 impl RouteTable {
@@ -56,30 +40,51 @@ impl RouteTable {
         RouteTableBuilder::default()
     }
 
-    /// The route of `host`, written as in a `Host` header: port, letter case and one trailing dot do
-    /// not matter, and an IPv6 literal keeps its brackets (`[::1]:8080`).
-    pub fn lookup(&self, host: &str) -> Option<&Route> {
-        self.routes.get(&*normalized(host))
+    /// The site of requests for `path` at `host`, written as in a `Host` header: port, letter case and one trailing
+    /// dot do not matter, and an IPv6 literal keeps its brackets (`[::1]:8080`).
+    pub fn lookup(&self, host: &str, path: &str) -> Option<&Site> {
+        self.find(host, path).map(|found| found.site)
     }
 
-    /// How many hostnames have a route.
+    pub(crate) fn find(&self, host: &str, path: &str) -> Option<Found<'_>> {
+        let host = normalized(host);
+        let exact = self.exact.get(&*host);
+        let below = || {
+            let domains = (!self.wildcards.is_empty()).then(|| parents(&host));
+            let mut domains = domains.into_iter().flatten();
+            domains.find_map(|domain| self.wildcards.get(domain)?.find(path))
+        };
+        let all = || {
+            let site = self.default.as_ref()?;
+            Some(Found { site, prefix: "" })
+        };
+        exact
+            .and_then(|paths| paths.find(path))
+            .or_else(below)
+            .or_else(all)
+    }
+
+    /// How many hostnames have a site, each wildcard counted as one.
     pub fn len(&self) -> usize {
-        self.routes.len()
+        self.exact.len() + self.wildcards.len()
     }
 
-    /// Whether no hostname has a route.
+    /// Whether no hostname has a site.
     pub fn is_empty(&self) -> bool {
-        self.routes.is_empty()
+        self.len() == 0
     }
 
     /// Lets everything to one address use one [`Upstream`]: the one in `known`, or the first met,
     /// which is entered there. So a new table does not cost every app its warm connections.
     pub(crate) fn adopt(&mut self, known: &mut HashMap<Arc<Address>, Upstream>) {
-        let routed = self.routes.values_mut().filter_map(|route| match route {
+        let named = self.exact.values_mut().chain(self.wildcards.values_mut());
+        let sites = named.flat_map(|paths| paths.0.iter_mut().map(|(_, site)| site));
+        let routes = sites.chain(&mut self.default).map(|site| &mut site.route);
+        let upstreams = routes.filter_map(|route| match route {
             Route::To(upstreams) => Some(upstreams.iter_mut()),
-            Route::Unavailable { .. } => None,
+            Route::Unavailable(_) => None,
         });
-        for upstream in routed.flatten().chain(&mut self.draining) {
+        for upstream in upstreams.flatten().chain(&mut self.draining) {
             *upstream = known
                 .entry(upstream.address())
                 .or_insert_with(|| upstream.clone())
@@ -87,28 +92,120 @@ impl RouteTable {
         }
     }
 
+    /// Lets each site count on where the one at its address in `last` was.
+    pub(crate) fn adopt_counts(&mut self, last: &Self) {
+        let named = [
+            (&mut self.exact, &last.exact),
+            (&mut self.wildcards, &last.wildcards),
+        ];
+        for (hosts, known) in named {
+            for (host, paths) in hosts {
+                if let Some(known) = known.get(host) {
+                    paths.adopt_counts(known);
+                }
+            }
+        }
+        if let (Some(site), Some(known)) = (&mut self.default, &last.default) {
+            site.meter = Arc::clone(&known.meter);
+        }
+    }
+
+    /// The meters of all sites, with their addresses. That of the default site is `(default)`.
+    pub(crate) fn meters(&self) -> impl Iterator<Item = (String, &Meter)> {
+        let exact = self.exact.iter().map(|(host, paths)| ("", host, paths));
+        let wildcards = self.wildcards.iter();
+        let named = exact.chain(wildcards.map(|(domain, paths)| ("*.", domain, paths)));
+        let named = named.flat_map(|(star, host, paths)| {
+            let address = move |prefix: &str| format!("{star}{host}{prefix}");
+            let sites = paths.0.iter();
+            sites.map(move |(prefix, site)| (address(prefix), &*site.meter))
+        });
+        let default = self.default.iter();
+        named.chain(default.map(|site| ("(default)".to_owned(), &*site.meter)))
+    }
+
     /// Those that routes lead to; one for each route.
     pub(crate) fn upstreams(&self) -> impl Iterator<Item = &Upstream> {
-        let routed = self.routes.values().filter_map(|route| match route {
-            Route::To(upstreams) => Some(upstreams.iter()),
-            Route::Unavailable { .. } => None,
+        let named = self.exact.values().chain(self.wildcards.values());
+        let sites = named.flat_map(|paths| paths.0.iter().map(|(_, site)| site));
+        let routes = sites.chain(&self.default).map(|site| &site.route);
+        let upstreams = routes.filter_map(|route| match route {
+            Route::To(upstreams) => Some(upstreams.serving()),
+            Route::Unavailable(_) => None,
         });
-        routed.flatten()
+        upstreams.flatten()
     }
 }
 
-/// Collects routes for a [`RouteTable`].
+impl Paths {
+    fn find(&self, path: &str) -> Option<Found<'_>> {
+        let (prefix, site) = self.0.iter().find(|(prefix, _)| is_below(path, prefix))?;
+        Some(Found { site, prefix })
+    }
+
+    fn adopt_counts(&mut self, last: &Self) {
+        for (prefix, site) in &mut self.0 {
+            let known = last.0.iter().find(|(known, _)| known == prefix);
+            if let Some((_, known)) = known {
+                site.meter = Arc::clone(&known.meter);
+            }
+        }
+    }
+
+    /// The last one for a prefix counts.
+    fn insert(&mut self, prefix: &str, site: Site) {
+        self.0.retain(|(known, _)| **known != *prefix);
+        let longer = |(known, _): &(Box<str>, Site)| known.len() > prefix.len();
+        let at = self.0.partition_point(longer);
+        self.0.insert(at, (prefix.into(), site));
+    }
+}
+
+/// A site that may be a copy of one at another address.
+fn counted_alone(mut site: Site) -> Site {
+    site.meter = Arc::default();
+    site
+}
+
+/// Whether `path` is `prefix` or below it.
+fn is_below(path: &str, prefix: &str) -> bool {
+    let rest = path.strip_prefix(prefix);
+    rest.is_some_and(|rest| prefix.is_empty() || rest.is_empty() || rest.starts_with('/'))
+}
+
+/// Collects sites for a [`RouteTable`].
 #[derive(Debug, Default)]
 pub struct RouteTableBuilder {
-    routes: HashMap<Box<str>, Route>,
-    draining: Vec<Upstream>,
+    table: RouteTable,
 }
 
 impl RouteTableBuilder {
-    /// Adds the route of `hostname`; the last one for a hostname counts. A port is ignored.
+    /// Adds a route with the defaults of a [`Site`].
     #[must_use]
-    pub fn route(mut self, hostname: &str, route: Route) -> Self {
-        self.routes.insert(normalized(hostname).into(), route);
+    pub fn route(self, address: &str, route: Route) -> Self {
+        self.site(address, route)
+    }
+
+    /// Adds the site at `address`: a hostname (`app.example.com`), all names below a domain (`*.example.com`), or
+    /// a path there (`app.example.com/docs`). The last one for an address counts. A port is ignored.
+    #[must_use]
+    pub fn site(mut self, address: &str, site: impl Into<Site>) -> Self {
+        let (host, prefix) = address
+            .find('/')
+            .map_or((address, ""), |at| address.split_at(at));
+        let host = normalized(host);
+        let paths = match host.strip_prefix("*.") {
+            Some(domain) => self.table.wildcards.entry(domain.into()).or_default(),
+            None => self.table.exact.entry((*host).into()).or_default(),
+        };
+        paths.insert(prefix.trim_end_matches('/'), counted_alone(site.into()));
+        self
+    }
+
+    /// The site of all hostnames that have none.
+    #[must_use]
+    pub fn default_site(mut self, site: impl Into<Site>) -> Self {
+        self.table.default = Some(counted_alone(site.into()));
         self
     }
 
@@ -119,45 +216,14 @@ impl RouteTableBuilder {
     /// route leads to it nevertheless, it serves.
     #[must_use]
     pub fn draining(mut self, upstream: Upstream) -> Self {
-        self.draining.push(upstream);
+        self.table.draining.push(upstream);
         self
     }
 
     /// The finished table. Routes to one address share its connections.
-    pub fn build(self) -> RouteTable {
-        let mut table = RouteTable {
-            routes: self.routes,
-            draining: self.draining,
-        };
-        table.adopt(&mut HashMap::new());
-        table
-    }
-}
-
-impl<H: AsRef<str>> Extend<(H, Route)> for RouteTableBuilder {
-    fn extend<I: IntoIterator<Item = (H, Route)>>(&mut self, routes: I) {
-        let normal = |(hostname, route): (H, Route)| (normalized(hostname.as_ref()).into(), route);
-        self.routes.extend(routes.into_iter().map(normal));
-    }
-}
-
-/// The form in which hostnames are compared. Borrowed in the usual case of a lower-case `Host`.
-fn normalized(host: &str) -> Cow<'_, str> {
-    let host = without_port(host.trim());
-    let host = host.strip_suffix('.').unwrap_or(host);
-    if host.bytes().any(|byte| byte.is_ascii_uppercase()) {
-        Cow::Owned(host.to_ascii_lowercase())
-    } else {
-        Cow::Borrowed(host)
-    }
-}
-
-/// `host` up to its port. The colons within the brackets of an IPv6 literal are not before a port.
-pub(crate) fn without_port(host: &str) -> &str {
-    let literal_end = host.rfind(']').map_or(0, |bracket| bracket + 1);
-    match host[literal_end..].find(':') {
-        Some(colon) => &host[..literal_end + colon],
-        None => host,
+    pub fn build(mut self) -> RouteTable {
+        self.table.adopt(&mut HashMap::new());
+        self.table
     }
 }
 
@@ -182,7 +248,7 @@ mod tests {
             "App.example.com.:443",
             "app.example.com:",
         ] {
-            assert!(table.lookup(host).is_some(), "{host}");
+            assert!(table.lookup(host, "/").is_some(), "{host}");
         }
     }
 
@@ -196,7 +262,7 @@ mod tests {
             "app.example.com..",
             "app.example.co",
         ] {
-            assert!(table.lookup(host).is_none(), "{host}");
+            assert!(table.lookup(host, "/").is_none(), "{host}");
         }
     }
 
@@ -204,7 +270,7 @@ mod tests {
     fn the_table_takes_names_in_any_form() {
         assert!(
             table("APP.example.com.:80")
-                .lookup("app.example.com")
+                .lookup("app.example.com", "/")
                 .is_some()
         );
     }
@@ -212,10 +278,10 @@ mod tests {
     #[test]
     fn an_ipv6_literal_keeps_its_colons() {
         let table = table("[2001:DB8::1]");
-        assert!(table.lookup("[2001:db8::1]:8080").is_some());
-        assert!(table.lookup("[2001:db8::1]").is_some());
-        assert!(table.lookup("[2001:db8::2]").is_none());
-        assert!(table.lookup("[2001").is_none());
+        assert!(table.lookup("[2001:db8::1]:8080", "/").is_some());
+        assert!(table.lookup("[2001:db8::1]", "/").is_some());
+        assert!(table.lookup("[2001:db8::2]", "/").is_none());
+        assert!(table.lookup("[2001", "/").is_none());
     }
 
     #[test]
@@ -225,10 +291,7 @@ mod tests {
             .route("A.test", Route::unavailable("second"))
             .build();
         assert_eq!(table.len(), 1);
-        let Some(Route::Unavailable { reason }) = table.lookup("a.test") else {
-            panic!()
-        };
-        assert_eq!(&**reason, "second");
+        assert_eq!(reason(&table, "a.test", "/"), Some("second"));
     }
 
     #[test]
@@ -257,9 +320,105 @@ mod tests {
     }
 
     fn upstream<'a>(table: &'a RouteTable, host: &str) -> &'a Upstream {
-        match table.lookup(host) {
-            Some(Route::To(upstreams)) => upstreams.iter().next().unwrap(),
+        match table.lookup(host, "/").map(|site| &site.route) {
+            Some(Route::To(upstreams)) => upstreams.serving().next().unwrap(),
             other => panic!("{other:?}"),
+        }
+    }
+
+    /// What tells the sites of these tests apart.
+    fn reason<'a>(table: &'a RouteTable, host: &str, path: &str) -> Option<&'a str> {
+        match &table.lookup(host, path)?.route {
+            Route::Unavailable(outage) => Some(outage.reason()),
+            other @ Route::To(_) => panic!("{other:?}"),
+        }
+    }
+
+    fn of(addresses: &[&str]) -> RouteTable {
+        let add = |table: RouteTableBuilder, address: &&str| {
+            table.route(address, Route::unavailable(*address))
+        };
+        addresses.iter().fold(RouteTable::builder(), add).build()
+    }
+
+    #[test]
+    fn the_nearest_wildcard_is_for_names_below_it() {
+        let table = of(&["*.example.com", "*.b.example.com", "a.example.com"]);
+        let at = |host| reason(&table, host, "/");
+        assert_eq!(at("a.example.com"), Some("a.example.com"));
+        assert_eq!(at("x.example.com:80"), Some("*.example.com"));
+        assert_eq!(at("x.y.example.com"), Some("*.example.com"));
+        assert_eq!(at("x.B.example.com"), Some("*.b.example.com"));
+        assert_eq!(at("b.example.com"), Some("*.example.com"));
+        assert_eq!(at("example.com"), None);
+        assert_eq!(at("xexample.com"), None);
+    }
+
+    #[test]
+    fn the_default_site_is_for_everybody_else() {
+        let table = RouteTable::builder()
+            .route("a.test", Route::unavailable("a"))
+            .default_site(Route::unavailable("default"))
+            .build();
+        assert_eq!(reason(&table, "a.test", "/"), Some("a"));
+        assert_eq!(reason(&table, "b.test", "/"), Some("default"));
+        assert_eq!(reason(&table, "", "/"), Some("default"));
+    }
+
+    #[test]
+    fn the_longest_prefix_in_whole_segments_counts() {
+        let table = of(&["a.test/docs", "a.test/docs/old/", "a.test/x", "*.test"]);
+        let at = |path| table.find("a.test", path).map(|found| found.prefix);
+        assert_eq!(at("/docs"), Some("/docs"));
+        assert_eq!(at("/docs/"), Some("/docs"));
+        assert_eq!(at("/docs/older"), Some("/docs"));
+        assert_eq!(at("/docs/old"), Some("/docs/old"));
+        assert_eq!(at("/docs/old/1"), Some("/docs/old"));
+        // The wildcard has all paths.
+        assert_eq!(at("/docsx"), Some(""));
+        assert_eq!(reason(&table, "a.test", "/docsx"), Some("*.test"));
+        assert_eq!(reason(&of(&["a.test/docs"]), "a.test", "/"), None);
+    }
+
+    mod against_a_plain_model {
+        use proptest::prelude::*;
+
+        use super::*;
+
+        /// Looks at every address and takes the one that says most.
+        fn expected<'a>(addresses: &'a [String], host: &str, path: &str) -> Option<&'a str> {
+            let score = |address: &str| {
+                let (name, prefix) = address
+                    .find('/')
+                    .map_or((address, ""), |at| address.split_at(at));
+                let rank = match name.strip_prefix("*.") {
+                    Some(domain) if host.ends_with(&format!(".{domain}")) => domain.len(),
+                    None if name == host => usize::MAX,
+                    _ => return None,
+                };
+                let below = path == prefix || path.starts_with(&format!("{prefix}/"));
+                below.then_some((rank, prefix.len()))
+            };
+            let scored = addresses
+                .iter()
+                .filter_map(|address| Some((score(address)?, address)));
+            // The last of equals, as in the table.
+            scored
+                .max_by_key(|(score, _)| *score)
+                .map(|(_, address)| address.as_str())
+        }
+
+        proptest! {
+            #[test]
+            fn finds_the_same(
+                addresses in prop::collection::vec(r"(\*\.)?([ab]\.){0,3}[ab](/[xy]){0,2}", 0..12),
+                host in r"([ab]\.){0,4}[ab]",
+                path in r"(/[xy]){1,3}/?",
+            ) {
+                let names: Vec<&str> = addresses.iter().map(String::as_str).collect();
+                let table = of(&names);
+                prop_assert_eq!(reason(&table, &host, &path), expected(&addresses, &host, &path));
+            }
         }
     }
 }

@@ -1,69 +1,180 @@
+use std::pin::pin;
 use std::sync::Arc;
 
-use http::{Request, Response, StatusCode, Version};
-use hyper::body::Incoming;
+use http::{HeaderMap, Request, Response, StatusCode, Version};
+use hyper::body::{Body, Incoming};
 use hyper::upgrade::OnUpgrade;
 
 use crate::balance::Choice;
 use crate::body::{ForwardedResponse, ResponseBody};
+use crate::client_limits::CountedConnection;
 use crate::connections::OpenConnection;
 use crate::forward::{self, Answered, Failure, Outgoing};
-use crate::headers::{self, Origin};
+use crate::headers;
+use crate::limited::Limited;
 use crate::load::{OpenRequest, OpenUpgrade};
+use crate::meter::{Record, UpgradedRecord};
 use crate::pages::{Format, Refusal};
 use crate::proxy::Shared;
-use crate::route_table::Route;
+use crate::route::Route;
+use crate::route_table::Found;
+use crate::settings::SiteSettings;
 use crate::shutdown::Tasks;
+use crate::sockjs_path;
 use crate::target;
 use crate::upgrade;
 use crate::upstream::Upstream;
+use crate::visitor::{Arrival, Visitor};
+use crate::websocket::Kind;
 
 /// Answers the requests of one client connection.
 pub(crate) struct Client {
     pub(crate) shared: Arc<Shared>,
-    pub(crate) origin: Origin,
+    pub(crate) arrival: Arrival,
+    /// Absent where it does not count.
+    pub(crate) counted: Option<CountedConnection>,
     pub(crate) tasks: Tasks,
     /// Held until the connection is closed, which may be long after it was upgraded.
     pub(crate) open: Arc<OpenConnection>,
 }
 
+/// What a request is for.
+struct Wanted<'request> {
+    host: &'request str,
+    path: &'request str,
+    /// The SockJS session that it belongs to.
+    session: Option<u64>,
+}
+
+/// Who gets a request, and how.
+struct Turn {
+    open: OpenRequest,
+    settings: Arc<SiteSettings>,
+    /// How much of the path's begin says which site it is.
+    prefix: usize,
+    /// Whether upstreams get that.
+    strips: bool,
+    /// Whether the client is to be told whose it is now.
+    is_new: bool,
+}
+
 impl Client {
     pub(crate) async fn answer(&self, request: Request<Incoming>) -> Response<ResponseBody> {
         let format = Format::wanted(request.headers());
-        match self.route(request).await {
+        let mut record = Record::begin();
+        match self.route(request, &mut record).await {
             Ok(response) => response,
-            Err(refusal) => refusal.page(format),
+            Err(refusal) => {
+                record.refused(&self.shared.unknown);
+                self.shared.refusals.count(refusal.code());
+                refusal.page(format)
+            }
         }
     }
 
-    async fn route(&self, request: Request<Incoming>) -> Result<Response<ResponseBody>, Refusal> {
+    async fn route(
+        &self,
+        request: Request<Incoming>,
+        record: &mut Record,
+    ) -> Result<Response<ResponseBody>, Refusal> {
         if target::asks_for_a_tunnel(&request) {
             return Err(Refusal::NoTunnels);
         }
         let host = target::host(&request).map_err(Refusal::BadRequest)?;
-        let open = self.turn(&host, &[])?.ok_or(Refusal::BadGateway)?;
-        self.forward(request, &host, open).await
+        let trusted = &self.shared.config.trusted_proxies;
+        let mut visitor = Visitor::of(request.headers(), &self.arrival, trusted);
+        let host = visitor.host.take().unwrap_or(host);
+        self.ask(&visitor)?;
+        let uri = request.uri().clone();
+        let path = uri.path();
+        let sessions = &self.shared.sessions;
+        let wanted = Wanted {
+            host: &host,
+            path,
+            session: sockjs_path::session(path).map(|session| sessions.key(&host, session)),
+        };
+        let turn = self.turn(&wanted, Some(request.headers()), &[], record)?;
+        let turn = turn.ok_or(Refusal::BadGateway)?;
+        self.ask_site(&request, &visitor, &turn.settings)?;
+        self.forward(request, &wanted, &visitor, turn, record).await
     }
 
-    /// Whose turn it is at `host`, by the table in force. `None` if all have been `tried`.
-    fn turn(&self, host: &str, tried: &[Upstream]) -> Result<Option<OpenRequest>, Refusal> {
+    fn ask(&self, visitor: &Visitor) -> Result<(), Refusal> {
+        let Shared {
+            clients, config, ..
+        } = &*self.shared;
+        let asked = clients.ask(visitor.address, self.counted.as_ref(), config);
+        asked.map_err(Refusal::Limited)
+    }
+
+    fn ask_site<B: Body>(
+        &self,
+        request: &Request<B>,
+        visitor: &Visitor,
+        settings: &Arc<SiteSettings>,
+    ) -> Result<(), Refusal> {
+        Limited::check(request, settings).map_err(Refusal::Limited)?;
+        let (clients, counted) = (&self.shared.clients, self.counted.as_ref());
+        let asked = clients.ask_at(settings, visitor.address, counted);
+        asked.map_err(Refusal::Limited)
+    }
+
+    /// Whose turn it is, by the table in force. `None` if all have been `tried`. The cookies in `headers`
+    /// need not be looked at again once that has been tried which they stand for.
+    fn turn(
+        &self,
+        wanted: &Wanted<'_>,
+        headers: Option<&HeaderMap>,
+        tried: &[Upstream],
+        record: &mut Record,
+    ) -> Result<Option<Turn>, Refusal> {
+        let Wanted {
+            host,
+            path,
+            session,
+        } = *wanted;
+        let Shared {
+            config, sessions, ..
+        } = &*self.shared;
+        let having = session.and_then(|session| sessions.upstream(session));
+        let affinity = config.affinity.as_ref();
         loop {
             // Not held for longer than the choice takes, and never while an answer is awaited.
             let table = self.shared.table.load();
-            let choice = match table.lookup(host) {
-                None => return Err(Refusal::UnknownHost(host.to_owned())),
-                Some(Route::Unavailable { reason }) => {
+            let Some(Found { site, prefix }) = table.find(host, path) else {
+                return Err(Refusal::UnknownHost(host.to_owned()));
+            };
+            record.belongs_to(&site.meter);
+            let upstreams = match &site.route {
+                Route::To(upstreams) => upstreams,
+                Route::Unavailable(outage) => {
                     return Err(Refusal::Unavailable {
                         host: host.to_owned(),
-                        reason: Arc::clone(reason),
+                        outage: outage.clone(),
                     });
                 }
-                Some(Route::To(upstreams)) => {
-                    upstreams.choose(tried, self.shared.config.avoid_failed)
-                }
             };
-            match choice {
-                Choice::Upstream(open) => return Ok(Some(open)),
+            let owner = upstreams.are_several().then(|| {
+                let tokens = affinity.zip(headers).into_iter();
+                let tokens = tokens.flat_map(|(affinity, headers)| affinity.tokens(headers));
+                upstreams.owner(having.as_ref(), tokens)
+            });
+            match upstreams.choose(owner.flatten(), tried, config.avoid_failed) {
+                Choice::Upstream(mut open) => {
+                    let settings = site.settings.as_ref().unwrap_or(&config.site);
+                    let in_use =
+                        session.and_then(|session| sessions.enter(session, open.upstream()));
+                    if let Some(in_use) = in_use {
+                        open.keep(in_use);
+                    }
+                    return Ok(Some(Turn {
+                        is_new: owner.is_some_and(|owner| owner != Some(open.upstream())),
+                        open,
+                        settings: Arc::clone(settings),
+                        prefix: prefix.len(),
+                        strips: site.strip_prefix,
+                    }));
+                }
                 Choice::Nobody => return Ok(None),
                 // The table that took the upstream out is in force already.
                 Choice::Outdated => {}
@@ -74,76 +185,124 @@ impl Client {
     async fn forward(
         &self,
         mut request: Request<Incoming>,
-        host: &str,
-        open: OpenRequest,
+        wanted: &Wanted<'_>,
+        visitor: &Visitor,
+        turn: Turn,
+        record: &mut Record,
     ) -> Result<Response<ResponseBody>, Refusal> {
         let version = request.version();
         let protocol = headers::requested_upgrade(request.headers(), version);
         let client = protocol.is_some().then(|| hyper::upgrade::on(&mut request));
         let protocol = protocol.as_ref();
-        headers::prepare_request(request.headers_mut(), version, host, self.origin, protocol);
+        headers::prepare_request(
+            request.headers_mut(),
+            version,
+            wanted.host,
+            visitor,
+            protocol,
+        );
+        let (prefix, _) = wanted.path.split_at(turn.prefix);
+        if turn.strips && !prefix.is_empty() {
+            headers::set_prefix(request.headers_mut(), prefix);
+            *request.uri_mut() = target::without_prefix(request.uri(), prefix.len());
+        }
 
         let config = &self.shared.config;
-        let outgoing = Outgoing::new(request, config);
-        let ((mut response, connection), open) = self.exchange(outgoing, host, open).await?;
+        let outgoing = Outgoing::new(request, config, &turn.settings);
+        let exchanged = self.exchange(outgoing, wanted, turn, record).await?;
+        let ((mut response, connection), turn) = exchanged;
+        let Turn {
+            open,
+            settings,
+            is_new,
+            ..
+        } = turn;
         *response.version_mut() = Version::HTTP_11;
         let status = response.status();
         headers::prepare_response(response.headers_mut(), status);
+        if let (true, Some(affinity), Some(token)) =
+            (is_new, &config.affinity, open.upstream().token())
+        {
+            affinity.remember(token, prefix, visitor.https, status, response.headers_mut());
+        }
         if status == StatusCode::SWITCHING_PROTOCOLS {
             let Some(client) = client else {
-                return Err(no_answer(host, open.upstream(), &Failure::UnaskedUpgrade));
+                let failure = Failure::UnaskedUpgrade;
+                return Err(no_answer(wanted.host, open.upstream(), &failure));
             };
-            self.relay(client, hyper::upgrade::on(&mut response), open.upgrade());
+            record.answered(open.upstream(), status);
+            let upgraded = UpgradedRecord::begin(record, open.upstream());
+            let upstream = hyper::upgrade::on(&mut response);
+            let kind = Kind::of(response.headers(), wanted.session.is_some());
+            self.relay(client, upstream, kind, (open.upgrade(), upgraded), settings);
             connection.switch();
             return Ok(response.map(|_| ResponseBody::empty()));
         }
-        let config = Arc::clone(config);
-        let forwarded = |body| ForwardedResponse::new(body, connection, config, open);
+        record.answered(open.upstream(), status);
+        let (config, idle) = (Arc::clone(config), settings.body_idle);
+        let record = record.handed_over();
+        let forwarded = |body| ForwardedResponse::new(body, connection, config, idle, open, record);
         Ok(response.map(|body| ResponseBody::Forwarded(forwarded(body))))
     }
 
-    /// Asks one upstream of `host` after the other, until one answers or none is left that the
-    /// request may go to.
+    /// Asks one upstream after the other, until one answers or none is left that the request may go to.
     async fn exchange(
         &self,
         mut outgoing: Outgoing,
-        host: &str,
-        mut open: OpenRequest,
-    ) -> Result<(Answered, OpenRequest), Refusal> {
+        wanted: &Wanted<'_>,
+        mut turn: Turn,
+        record: &mut Record,
+    ) -> Result<(Answered, Turn), Refusal> {
         let (mut tried, mut timeouts) = (Vec::new(), 0);
         loop {
-            let upstream = open.upstream();
-            let exchanged = forward::exchange(outgoing, upstream, &self.shared.config).await;
+            let upstream = turn.open.upstream();
+            let config = &self.shared.config;
+            outgoing.count_for(|| record.bill(upstream));
+            let exchanged = forward::exchange(outgoing, upstream, config, &turn.settings).await;
             let failed = match exchanged {
-                Ok(answered) => return Ok((answered, open)),
+                Ok(answered) => return Ok((answered, turn)),
                 Err(failed) => failed,
             };
-            let refusal = no_answer(host, upstream, &failed.failure);
+            let refusal = no_answer(wanted.host, upstream, &failed.failure);
             timeouts += usize::from(matches!(failed.failure, Failure::ConnectTimeout));
             tried.push(upstream.clone());
-            drop(open);
+            drop(turn);
             let Some(again) = failed.again.filter(|_| timeouts < MOST_TIMEOUTS) else {
                 return Err(refusal);
             };
-            open = self.turn(host, &tried)?.ok_or(refusal)?;
+            turn = self.turn(wanted, None, &tried, record)?.ok_or(refusal)?;
+            turn.open.upstream().meter().retried();
             outgoing = again;
         }
     }
 
     /// Relays in the background: hyper switches protocols after the 101 has been written.
-    fn relay(&self, client: OnUpgrade, upstream: OnUpgrade, counted: OpenUpgrade) {
+    fn relay(
+        &self,
+        client: OnUpgrade,
+        upstream: OnUpgrade,
+        kind: Kind,
+        counted: (OpenUpgrade, UpgradedRecord),
+        settings: Arc<SiteSettings>,
+    ) {
         let tasks = self.tasks.clone();
-        let config = Arc::clone(&self.shared.config);
         let open = Arc::clone(&self.open);
         self.tasks.spawn(async move {
-            let _upgraded = (open.upgraded(), counted);
-            tokio::select! {
-                ended = upgrade::relay(client, upstream, &config) => {
-                    if let Err(error) = ended {
-                        tracing::debug!(%error, "an upgraded connection broke");
-                    }
+            let (counted, record) = counted;
+            let _upgraded = open.upgraded();
+            let (socket, bill) = (counted.socket(), record.bill());
+            let mut relay = pin!(upgrade::relay(
+                client, upstream, kind, &settings, bill, socket
+            ));
+            let ended = tokio::select! {
+                ended = relay.as_mut() => ended,
+                () = tasks.draining() => {
+                    socket.ask();
+                    relay.await
                 }
-                () = tasks.draining() => {}
+            };
+            if let Err(error) = ended {
+                tracing::debug!(%error, "an upgraded connection broke");
             }
         });
     }
@@ -155,9 +314,13 @@ const MOST_TIMEOUTS: usize = 2;
 /// What the client is told of a failure; the log is told all.
 fn no_answer(host: &str, upstream: &Upstream, failure: &Failure) -> Refusal {
     tracing::warn!(%host, %upstream, %failure, "no answer from an upstream");
+    if !matches!(failure, Failure::Limited(_) | Failure::RequestBody(_)) {
+        upstream.meter().unanswered();
+    }
     match failure {
         Failure::ConnectTimeout | Failure::AnswerTimeout => Refusal::GatewayTimeout,
         Failure::Connect(_) | Failure::Answer(_) | Failure::UnaskedUpgrade => Refusal::BadGateway,
+        Failure::Limited(limited) => Refusal::Limited(*limited),
         Failure::RequestBody(_) => Refusal::BadRequest("The request's body could not be read."),
     }
 }

@@ -1,6 +1,9 @@
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio_util::sync::{CancellationToken, DropGuard};
+use pin_project_lite::pin_project;
+use tokio_util::sync::{CancellationToken, DropGuard, WaitForCancellationFutureOwned};
 use tokio_util::task::TaskTracker;
 
 /// The tasks of one [`Proxy::run`](crate::Proxy::run), and how they end: first asked, then cut.
@@ -28,9 +31,8 @@ impl Tasks {
 
     /// Runs `task` until it ends or is cut.
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        let closing = self.closing.clone();
-        self.tracker
-            .spawn(async move { closing.run_until_cancelled(task).await });
+        let closed = self.closing.clone().cancelled_owned();
+        self.tracker.spawn(UntilClosed { task, closed });
     }
 
     /// Ends when the tasks are asked to end.
@@ -53,5 +55,28 @@ impl Tasks {
             self.closing.cancel();
             self.tracker.wait().await;
         }
+    }
+}
+
+pin_project! {
+    /// A task that can be cut. An `async` block would have room for the task thrice, and there is one of
+    /// these for each connection.
+    struct UntilClosed<T> {
+        #[pin]
+        task: T,
+        #[pin]
+        closed: WaitForCancellationFutureOwned,
+    }
+}
+
+impl<T: Future<Output = ()>> Future for UntilClosed<T> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let this = self.project();
+        if this.closed.poll(context).is_ready() {
+            return Poll::Ready(());
+        }
+        this.task.poll(context)
     }
 }

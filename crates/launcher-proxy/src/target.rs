@@ -15,7 +15,12 @@ pub(crate) fn host<B>(request: &Request<B>) -> Result<String, &'static str> {
     let Some(authority) = uri.authority() else {
         return Ok(named.unwrap_or_default().to_owned());
     };
-    if uri.scheme_str() != Some("http") || authority.as_str().contains('@') {
+    // In HTTP/2 it tells how the client reached the first proxy, and all requests have one.
+    let scheme = match uri.scheme_str() {
+        Some("https") => request.version() == Version::HTTP_2,
+        scheme => scheme == Some("http"),
+    };
+    if !scheme || authority.as_str().contains('@') {
         return Err("The request target is not one that this server answers for.");
     }
     match named {
@@ -32,6 +37,18 @@ pub(crate) fn origin_form(uri: &Uri) -> Uri {
     Uri::from(path.unwrap_or_else(|| PathAndQuery::from_static("/")))
 }
 
+/// An origin-form target without the first so many bytes of its path, which are a prefix in whole segments.
+pub(crate) fn without_prefix(uri: &Uri, length: usize) -> Uri {
+    let whole = uri.path_and_query().map_or("/", PathAndQuery::as_str);
+    let rest = whole.get(length..).unwrap_or_default();
+    let rest = match rest.starts_with('/') {
+        true => PathAndQuery::try_from(rest),
+        false => PathAndQuery::try_from(format!("/{rest}")),
+    };
+    // What is left of a valid target is valid.
+    Uri::from(rest.unwrap_or_else(|_| PathAndQuery::from_static("/")))
+}
+
 /// Whether the request asks for a tunnel to an arbitrary host, which this proxy does not offer.
 pub(crate) fn asks_for_a_tunnel<B>(request: &Request<B>) -> bool {
     request.method() == Method::CONNECT
@@ -41,8 +58,9 @@ fn host_header<B>(request: &Request<B>) -> Result<Option<&str>, &'static str> {
     let mut values = request.headers().get_all(HOST).iter();
     let Some(value) = values.next() else {
         return match request.version() {
-            Version::HTTP_11 => Err("The request has no Host header."),
-            _ => Ok(None),
+            Version::HTTP_10 => Ok(None),
+            Version::HTTP_2 if request.uri().authority().is_some() => Ok(None),
+            _ => Err("The request has no Host header."),
         };
     };
     if values.next().is_some() {
@@ -86,6 +104,19 @@ mod tests {
     }
 
     #[test]
+    fn http_2_names_the_host_in_its_target() {
+        for uri in ["http://a.test:80/x", "https://a.test:80/x"] {
+            for hosts in [&[][..], &["a.test:80"]] {
+                let request = request(Version::HTTP_2, uri, hosts);
+                assert_eq!(host(&request).unwrap(), "a.test:80");
+            }
+            assert!(host(&request(Version::HTTP_2, uri, &["b.test"])).is_err());
+        }
+        assert!(host(&request(Version::HTTP_2, "ftp://a.test/", &[])).is_err());
+        assert!(host(&request(Version::HTTP_2, "/", &[])).is_err());
+    }
+
+    #[test]
     fn what_a_server_must_refuse_is_refused() {
         let refused: [(&str, &[&str]); 9] = [
             ("/", &[]),
@@ -121,6 +152,20 @@ mod tests {
             ("*", "*"),
         ] {
             assert_eq!(origin_form(&uri.parse().unwrap()).to_string(), form);
+        }
+    }
+
+    #[test]
+    fn a_prefix_is_taken_off_and_the_query_stays() {
+        for (uri, rest) in [
+            ("/docs", "/"),
+            ("/docs/", "/"),
+            ("/docs/a/b?c=/docs", "/a/b?c=/docs"),
+            ("/docs?x", "/?x"),
+            ("http://a.test/docs/a", "/a"),
+        ] {
+            let rest_of = without_prefix(&uri.parse().unwrap(), "/docs".len());
+            assert_eq!(rest_of.to_string(), rest, "{uri}");
         }
     }
 }

@@ -2,7 +2,7 @@ use std::fmt;
 use std::io;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Instant;
 
 use http::{Request, Response};
@@ -13,10 +13,13 @@ use parking_lot::Mutex;
 use tokio::net::TcpStream;
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::affinity::{Affinity, Token};
 use crate::avoidance::Avoidance;
 use crate::body::RequestBody;
 use crate::config::Config;
 use crate::load::{Load, UpstreamStats};
+use crate::meter::Meter;
+use crate::sockets::Sockets;
 
 /// A server that requests are forwarded to, and the unused connections to it. Clones are the same
 /// upstream; two upstreams are equal when their addresses are.
@@ -30,8 +33,12 @@ struct Inner {
     /// Oldest first. Locked for a push or a pop only.
     idle: Mutex<Vec<Idle>>,
     load: Load,
+    sockets: Sockets,
+    meter: Meter,
     avoidance: Avoidance,
     retired: AtomicBool,
+    /// Set when it is first published by a proxy that makes its clients stay.
+    token: OnceLock<Token>,
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -71,8 +78,11 @@ impl Upstream {
             address: Arc::new(Address { host, port }),
             idle: Mutex::default(),
             load: Load::default(),
+            sockets: Sockets::default(),
+            meter: Meter::default(),
             avoidance: Avoidance::default(),
             retired: AtomicBool::new(false),
+            token: OnceLock::new(),
         };
         Self {
             inner: Arc::new(inner),
@@ -93,6 +103,16 @@ impl Upstream {
         Arc::clone(&self.inner.address)
     }
 
+    /// What stands for it in cookies.
+    pub(crate) fn token(&self) -> Option<&Token> {
+        self.inner.token.get()
+    }
+
+    pub(crate) fn name(&self, affinity: &Affinity) {
+        let address = &self.inner.address;
+        self.inner.token.get_or_init(|| affinity.token(address));
+    }
+
     pub(crate) fn downgrade(&self) -> WeakUpstream {
         WeakUpstream {
             inner: Arc::downgrade(&self.inner),
@@ -105,6 +125,14 @@ impl Upstream {
 
     pub(crate) fn load(&self) -> &Load {
         &self.inner.load
+    }
+
+    pub(crate) fn meter(&self) -> &Meter {
+        &self.inner.meter
+    }
+
+    pub(crate) fn sockets(&self) -> &Sockets {
+        &self.inner.sockets
     }
 
     pub(crate) fn avoidance(&self) -> &Avoidance {
@@ -122,10 +150,12 @@ impl Upstream {
 
     /// Lets no new request begin, and closes what is unused, now and when it becomes so: a server
     /// that is asked to end waits for its clients. What is in use goes on.
-    pub(crate) fn retire(&self) {
-        self.inner.retired.store(true, SeqCst);
+    /// Returns whether it served before.
+    pub(crate) fn retire(&self) -> bool {
+        let served = !self.inner.retired.swap(true, SeqCst);
         let unused = std::mem::take(&mut *self.inner.idle.lock());
         drop(unused);
+        served
     }
 
     /// An unused connection that was open when last looked at, if there is one.

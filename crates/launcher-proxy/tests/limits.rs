@@ -4,10 +4,12 @@
 
 mod support;
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use launcher_proxy::{Config, RouteTable};
+use launcher_proxy::{Config, RouteTable, SiteSettings};
 use support::*;
+use tokio::io::AsyncReadExt;
 use tokio::sync::oneshot;
 
 const NEVER: Duration = Duration::from_secs(3600);
@@ -226,4 +228,217 @@ async fn out_of_descriptors() {
     assert_eq!(client.ask(&get("/")).await.status(), 404);
     // Each failure is followed by a pause that doubles from 10 ms: hundreds would mean spinning.
     assert!(world.stats().accept_errors < 50, "{:?}", world.stats());
+}
+
+/// `a.test` led to `upstream`, with `settings`.
+async fn site(upstream: std::net::SocketAddr, settings: SiteSettings) -> World {
+    let config = Config {
+        site: Arc::new(settings),
+        ..Config::default()
+    };
+    World::with_config(config, table("a.test", upstream)).await
+}
+
+fn post(framing: &str) -> String {
+    format!("POST / HTTP/1.1\r\nHost: a.test\r\n{framing}")
+}
+
+#[tokio::test]
+async fn a_body_that_is_announced_too_large_reaches_nobody() {
+    let settings = SiteSettings {
+        body_bytes: Some(5),
+        ..SiteSettings::default()
+    };
+    let world = site(nobody().await, settings).await;
+    let mut client = world.connect().await;
+    let answer = client.ask(&post("Content-Length: 6\r\n\r\n")).await;
+    assert_eq!(answer.status(), 413);
+    assert_eq!(client.rest().await, "");
+    let mut client = world.connect().await;
+    let answer = client.ask(&post("Content-Length: 5\r\n\r\n12345")).await;
+    assert_eq!(
+        answer.status(),
+        502,
+        "it was given to the upstream, which there is not"
+    );
+}
+
+#[tokio::test]
+async fn a_body_that_turns_out_too_large_is_cut() {
+    let settings = SiteSettings {
+        body_bytes: Some(5),
+        ..SiteSettings::default()
+    };
+    let upstream = upstream(|mut wire| async move {
+        wire.head().await;
+        wire.up_to("0\r\n\r\n").await;
+        wire.send(&ok("all")).await;
+    })
+    .await;
+    let world = site(upstream, settings).await;
+    let chunked = |chunks: &str| post(&format!("Transfer-Encoding: chunked\r\n\r\n{chunks}"));
+    let answer = world
+        .connect()
+        .await
+        .ask(&chunked("5\r\n12345\r\n0\r\n\r\n"))
+        .await;
+    assert_eq!(answer.body, "all");
+    let answer = world
+        .connect()
+        .await
+        .ask(&chunked("5\r\n12345\r\n1\r\n6\r\n0\r\n\r\n"))
+        .await;
+    assert_eq!(answer.status(), 413);
+    world.until_open(upstream, (0, 0)).await;
+}
+
+#[tokio::test]
+async fn a_body_that_stands_still_is_cut() {
+    let settings = SiteSettings {
+        body_idle: SOON,
+        ..SiteSettings::default()
+    };
+    let upstream = upstream(|mut wire| async move {
+        wire.head().await;
+        let _ = wire.stream.read_u8().await;
+        let _ = wire.stream.read_u8().await;
+    })
+    .await;
+    let world = site(upstream, settings).await;
+    let mut client = world.connect().await;
+    let answer = client.ask(&post("Content-Length: 2\r\n\r\n1")).await;
+    assert_eq!(answer.status(), 408);
+    assert_eq!(client.rest().await, "");
+    world.until_open(upstream, (0, 0)).await;
+}
+
+#[tokio::test]
+async fn an_answer_that_stands_still_is_broken_off() {
+    let settings = SiteSettings {
+        body_idle: SOON,
+        ..SiteSettings::default()
+    };
+    let upstream = upstream(|mut wire| async move {
+        wire.head().await;
+        wire.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n1")
+            .await;
+        wire.head_or_end().await;
+    })
+    .await;
+    let world = site(upstream, settings).await;
+    let mut client = world.connect().await;
+    client.send(&get("/")).await;
+    client.head().await;
+    assert_eq!(client.rest().await, "1");
+    world.until_open(upstream, (0, 0)).await;
+}
+
+#[tokio::test]
+async fn a_site_can_have_smaller_heads() {
+    let settings = SiteSettings {
+        header_bytes: Some(100),
+        ..SiteSettings::default()
+    };
+    let world = site(answering("HTTP/1.1 204 No Content\r\n\r\n").await, settings).await;
+    let mut client = world.connect().await;
+    let long = format!(
+        "GET / HTTP/1.1\r\nHost: a.test\r\nX: {}\r\n\r\n",
+        "x".repeat(100)
+    );
+    assert_eq!(client.ask(&long).await.status(), 431);
+    assert_eq!(client.ask(&get("/")).await.status(), 204);
+}
+
+/// Asks until the answer is 429; in the meantime it must be 204.
+async fn ask_too_often(client: &mut Wire, request: &str) -> Answer {
+    loop {
+        let answer = client.ask(request).await;
+        if answer.status() == 429 {
+            return answer;
+        }
+        assert_eq!(answer.status(), 204);
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_asks_too_often_is_told_when_to_come_again() {
+    let upstream = answering("HTTP/1.1 204 No Content\r\n\r\n").await;
+    let everywhere = Config {
+        client_requests: Some(1),
+        ..Config::default()
+    };
+    let at_the_site = Config {
+        site: Arc::new(SiteSettings {
+            client_requests: Some(1),
+            ..SiteSettings::default()
+        }),
+        ..Config::default()
+    };
+    for config in [everywhere, at_the_site] {
+        let world = World::with_config(config, table("a.test", upstream)).await;
+        let answer = ask_too_often(&mut world.connect().await, &get("/")).await;
+        let seconds: u64 = answer.header("retry-after").unwrap().parse().unwrap();
+        assert!((1..=2).contains(&seconds), "{answer:?}");
+        // Not the connection counts, but the address.
+        ask_too_often(&mut world.connect().await, &get("/")).await;
+    }
+}
+
+#[tokio::test]
+async fn visitors_of_a_trusted_proxy_are_told_apart() {
+    let config = Config {
+        trusted_proxies: "127.0.0.1".parse().unwrap(),
+        client_requests: Some(1),
+        client_connections: Some(1),
+        ..Config::default()
+    };
+    let upstream = answering("HTTP/1.1 204 No Content\r\n\r\n").await;
+    let world = World::with_config(config, table("a.test", upstream)).await;
+    let of = |address: &str| {
+        format!("GET / HTTP/1.1\r\nHost: a.test\r\nX-Forwarded-For: {address}\r\n\r\n")
+    };
+    let mut client = world.connect().await;
+    ask_too_often(&mut client, &of("192.0.2.1")).await;
+    assert_eq!(client.ask(&of("192.0.2.2")).await.status(), 204);
+    let mut more = world.connect().await;
+    assert_eq!(more.ask(&of("192.0.2.3")).await.status(), 204);
+}
+
+#[tokio::test]
+async fn a_client_with_too_many_connections_gets_no_more() {
+    let config = Config {
+        client_connections: Some(2),
+        ..Config::default()
+    };
+    let upstream = answering("HTTP/1.1 204 No Content\r\n\r\n").await;
+    let world = World::with_config(config, table("a.test", upstream)).await;
+    let (mut first, mut second) = (world.connect().await, world.connect().await);
+    for client in [&mut first, &mut second] {
+        assert_eq!(client.ask(&get("/")).await.status(), 204);
+    }
+    for _ in 0..3 {
+        let mut third = world.connect().await;
+        assert_eq!(third.ask(&get("/")).await.status(), 429);
+        assert_eq!(third.head_or_end().await, None);
+    }
+    drop(first);
+    world.until(|stats| stats.open_connections == 1).await;
+    assert_eq!(world.connect().await.ask(&get("/")).await.status(), 204);
+    assert_eq!(second.ask(&get("/")).await.status(), 204);
+}
+
+#[tokio::test]
+async fn a_site_can_allow_fewer_connections() {
+    let settings = SiteSettings {
+        client_connections: Some(1),
+        ..SiteSettings::default()
+    };
+    let world = site(answering("HTTP/1.1 204 No Content\r\n\r\n").await, settings).await;
+    let mut first = world.connect().await;
+    assert_eq!(first.ask(&get("/")).await.status(), 204);
+    let mut second = world.connect().await;
+    assert_eq!(second.ask(&get("/")).await.status(), 429);
+    drop(second);
+    world.until(|stats| stats.open_connections == 1).await;
+    assert_eq!(first.ask(&get("/")).await.status(), 204);
 }

@@ -7,7 +7,7 @@ mod support;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use launcher_proxy::{Config, Route, RouteTable};
+use launcher_proxy::{Route, RouteTable, Site};
 use support::*;
 use tokio::sync::Notify;
 
@@ -225,10 +225,7 @@ async fn an_upstream_that_does_not_answer_gets_504() {
         wire.head_or_end().await;
     })
     .await;
-    let config = Config {
-        response: std::time::Duration::from_millis(20),
-        ..Config::default()
-    };
+    let config = with_site(|site| site.response = std::time::Duration::from_millis(20));
     let world = World::with_config(config, table("a.test", upstream)).await;
     assert_eq!(world.connect().await.ask(&get("/")).await.status(), 504);
 }
@@ -295,4 +292,58 @@ async fn tunnels_are_not_opened() {
     let world = World::to(nobody().await).await;
     let request = "CONNECT a.test:443 HTTP/1.1\r\nHost: a.test:443\r\n\r\n";
     assert_eq!(world.connect().await.ask(request).await.status(), 501);
+}
+
+/// What an upstream was asked, which it answers with.
+async fn asked(world: &World, host: &str, path: &str) -> String {
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n");
+    world.connect().await.ask(&request).await.body
+}
+
+#[tokio::test]
+async fn paths_wildcards_and_the_default_lead_to_sites_of_their_own() {
+    let one = answering("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n1").await;
+    let two = answering("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n2").await;
+    let three = answering("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n3").await;
+    let four = answering("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n4").await;
+    let table = RouteTable::builder()
+        .route("a.test", to(one))
+        .route("a.test/docs", to(two))
+        .route("*.a.test", to(three))
+        .default_site(to(four));
+    let world = World::new(table.build()).await;
+    for (host, path, answer) in [
+        ("a.test", "/", "1"),
+        ("a.test", "/docs?x=/", "2"),
+        ("a.test", "/docs/1", "2"),
+        ("a.test", "/docs1", "1"),
+        ("x.A.test:80", "/docs", "3"),
+        ("b.test", "/", "4"),
+    ] {
+        assert_eq!(asked(&world, host, path).await, answer, "{host}{path}");
+    }
+}
+
+#[tokio::test]
+async fn an_upstream_gets_the_whole_path_unless_the_site_strips_its_prefix() {
+    let echo = upstream(|mut wire| async move {
+        while let Some(head) = wire.head_or_end().await {
+            let target = head.split(' ').nth(1).unwrap_or_default();
+            let prefix = header(&head, "x-forwarded-prefix").unwrap_or("-");
+            wire.send(&ok(&format!("{target} {prefix}"))).await;
+        }
+    })
+    .await;
+    let table = RouteTable::builder()
+        .site("a.test/docs", Site::new(to(echo)).stripping_prefix())
+        .route("a.test/whole", to(echo));
+    let world = World::new(table.build()).await;
+    for (path, got) in [
+        ("/docs", "/ /docs"),
+        ("/docs/a?b=c", "/a?b=c /docs"),
+        ("/docs?b", "/?b /docs"),
+        ("/whole/a", "/whole/a -"),
+    ] {
+        assert_eq!(asked(&world, "a.test", path).await, got);
+    }
 }

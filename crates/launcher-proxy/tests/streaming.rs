@@ -4,6 +4,9 @@
 
 mod support;
 
+use std::time::Duration;
+
+use launcher_proxy::Config;
 use support::*;
 use tokio::sync::oneshot;
 
@@ -113,7 +116,11 @@ async fn an_upstream_hears_that_its_client_has_left() {
         }
     })
     .await;
-    let world = World::to(upstream).await;
+    let config = Config {
+        half_closed_request: Duration::from_millis(30),
+        ..Config::default()
+    };
+    let world = World::with_config(config, table("a.test", upstream)).await;
     let mut client = world.connect().await;
     client.send(&get("/")).await;
     client.head().await;

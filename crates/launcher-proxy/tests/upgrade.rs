@@ -171,10 +171,7 @@ async fn a_client_that_neither_speaks_nor_leaves_is_not_kept_for_ever() {
         wire.send(SWITCHING).await;
     })
     .await;
-    let config = Config {
-        half_closed: Duration::from_millis(20),
-        ..Config::default()
-    };
+    let config = with_site(|site| site.half_closed = Duration::from_millis(20));
     let world = World::with_config(config, table("a.test", upstream)).await;
     let mut client = world.connect().await;
     client.send(UPGRADE).await;

@@ -129,9 +129,8 @@ async fn an_upstream_that_cannot_be_connected_to_in_time_costs_the_first_request
     let (one, _, _) = two().await;
     let (full, _streams) = full().await;
     let config = Config {
-        connect: Duration::from_millis(50),
         avoid_failed: Duration::from_secs(3600),
-        ..Config::default()
+        ..with_site(|site| site.connect = Duration::from_millis(50))
     };
     let world = World::with_config(config, switched(&[full, one], &[])).await;
     let mut client = world.connect().await;

@@ -1,17 +1,87 @@
 //! All configuration: flags, whose defaults are environment variables, read once at start.
 
 use std::{
+    convert::Infallible,
+    fmt,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::PathBuf,
+    str::FromStr,
     time::Duration,
 };
 
 use clap::{ArgAction, Args, builder::FalseyValueParser, value_parser};
 use launcher_core::{
     BuildSettings, Patience,
+    routing::{InvalidRedisUrl, RedisServer},
     source::{NodeImage, SourceMapSupport},
 };
+use launcher_proxy::{Affinity, TrustedProxies};
 use thiserror::Error;
+
+use crate::route_source::{InvalidSource, RouteSource};
+
+/// Flags of whatever visitors connect to.
+#[derive(Args, Debug)]
+pub(crate) struct ProxyArgs {
+    /// Address and port on which visitors reach the apps by their hostnames.
+    #[arg(
+        long,
+        env = "LAUNCHER_PROXY_LISTEN",
+        default_value = "127.0.0.1:8000",
+        value_name = "IP:PORT"
+    )]
+    proxy_listen: SocketAddr,
+
+    /// Proxies in front of the apps' port whose X-Forwarded-For, -Proto, -Host and -Port are believed:
+    /// addresses and networks, such as 10.0.0.0/8,192.0.2.1.
+    #[arg(
+        long,
+        env = "LAUNCHER_TRUSTED_PROXIES",
+        default_value = "",
+        hide_default_value = true,
+        value_name = "CIDR,…"
+    )]
+    trusted_proxies: TrustedProxies,
+
+    /// Connections of trusted proxies begin with a header of the PROXY protocol, version 1 or 2.
+    #[arg(
+        long,
+        env = "LAUNCHER_PROXY_PROTOCOL",
+        action = ArgAction::SetTrue,
+        value_parser = FalseyValueParser::new()
+    )]
+    proxy_protocol: bool,
+
+    /// Connections that one client address may have open to the apps' port; an IPv6 client has all
+    /// addresses of its /64. 0: as many as it likes. 1000 without it, but no limit for loopback.
+    #[arg(long, env = "LAUNCHER_CLIENT_CONNECTIONS", value_name = "N")]
+    client_connections: Option<u32>,
+
+    /// Requests per second of one client address, of which twice as many may come at once. 0: as many as
+    /// it likes. 2000 without it, but no limit for loopback.
+    #[arg(long, env = "LAUNCHER_CLIENT_REQUESTS", value_name = "N")]
+    client_requests: Option<u32>,
+
+    /// The cookie by which clients of an app with several replicas stay at theirs.
+    #[arg(
+        long,
+        env = "LAUNCHER_AFFINITY_COOKIE",
+        default_value = "launcher_affinity",
+        value_name = "NAME"
+    )]
+    affinity_cookie: String,
+}
+
+/// The same, checked.
+#[derive(Clone, Debug)]
+pub(crate) struct ProxyConfig {
+    pub(crate) listen: SocketAddr,
+    pub(crate) trusted_proxies: TrustedProxies,
+    pub(crate) proxy_protocol: bool,
+    pub(crate) client_connections: Option<u32>,
+    pub(crate) client_requests: Option<u32>,
+    pub(crate) affinity_cookie: String,
+}
 
 /// Flags of `serve`.
 #[derive(Args, Debug)]
@@ -24,14 +94,18 @@ pub(crate) struct ServeArgs {
     #[arg(long, env = "PORT", default_value_t = 8080)]
     port: u16,
 
-    /// Address and port on which visitors reach the apps by their hostnames.
+    #[command(flatten)]
+    proxy: ProxyArgs,
+
     #[arg(
         long,
-        env = "LAUNCHER_PROXY_LISTEN",
-        default_value = "127.0.0.1:8000",
-        value_name = "IP:PORT"
+        env = "REDIS_URL",
+        value_name = "URL",
+        hide_env_values = true,
+        help = "A Redis that gets every route, in Hipache's schema and for meteor-launcher proxy: \
+                redis://[:PASSWORD@]HOST[:PORT][/DATABASE]"
     )]
-    proxy_listen: SocketAddr,
+    redis_url: Option<SecretText>,
 
     /// Where the launcher keeps its state. Made if it does not exist.
     #[arg(
@@ -215,11 +289,66 @@ pub(crate) struct ServeArgs {
     log: String,
 }
 
+/// Flags of `proxy`.
+#[derive(Args, Debug)]
+pub(crate) struct StandaloneArgs {
+    #[arg(
+        long,
+        env = "LAUNCHER_ROUTES",
+        value_name = "URL",
+        hide_env_values = true,
+        help = "Where the routes come from: redis://[:PASSWORD@]HOST[:PORT][/DATABASE], which a \
+                launcher with --redis-url writes to, or Hipache's tools; or ddp://HOST[:PORT], a \
+                launcher's control port"
+    )]
+    routes: SecretText,
+
+    #[command(flatten)]
+    proxy: ProxyArgs,
+
+    /// Address of the control port (/health).
+    #[arg(long, env = "BIND_IP", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
+    bind_ip: IpAddr,
+
+    /// The control port.
+    #[arg(long, env = "PORT", default_value_t = 8081)]
+    port: u16,
+
+    /// Where the proxy keeps a copy of the last routes. Made if it does not exist.
+    #[arg(
+        long,
+        env = "LAUNCHER_DATA_DIR",
+        default_value = "./launcher-proxy-data",
+        value_name = "DIR"
+    )]
+    data_dir: PathBuf,
+
+    /// What is logged: error, warn, info, debug or trace, also by module (info,launcher_proxy=debug).
+    #[arg(
+        long = "log",
+        env = "RUST_LOG",
+        default_value = "info",
+        value_name = "FILTER"
+    )]
+    log: String,
+}
+
+/// The same, checked.
+#[derive(Clone, Debug)]
+pub(crate) struct StandaloneConfig {
+    pub(crate) source: RouteSource,
+    pub(crate) proxy: ProxyConfig,
+    pub(crate) control: SocketAddr,
+    pub(crate) data_dir: PathBuf,
+    pub(crate) log: String,
+}
+
 /// A checked configuration.
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
     pub(crate) control: SocketAddr,
-    pub(crate) proxy: SocketAddr,
+    pub(crate) proxy: ProxyConfig,
+    pub(crate) redis: Option<RedisServer>,
     pub(crate) data_dir: PathBuf,
     pub(crate) launcher_id: Option<String>,
     pub(crate) docker_host: Option<String>,
@@ -246,8 +375,50 @@ pub(crate) enum ConfigError {
          127.0.0.1, and an SSH tunnel (ssh -L {1}:127.0.0.1:{1} …) from elsewhere"
     )]
     NotLoopback(IpAddr, u16),
+    #[error("--proxy-protocol: nobody may use it as long as --trusted-proxies names nobody")]
+    ProxyProtocolOfNobody,
+    #[error(
+        "--affinity-cookie {0}: a cookie's name has letters, digits and !#$%&'*+-.^_`|~ in it, and nothing else"
+    )]
+    CookieName(String),
+    #[error("{0}: {1}")]
+    Redis(&'static str, InvalidRedisUrl),
+    #[error("--routes: {0}")]
+    Source(#[from] InvalidSource),
     #[error("--node-image {name}: {reason}")]
     NodeImage { name: String, reason: String },
+}
+
+impl ProxyArgs {
+    fn check(self) -> Result<ProxyConfig, ConfigError> {
+        if self.proxy_protocol && self.trusted_proxies.is_empty() {
+            return Err(ConfigError::ProxyProtocolOfNobody);
+        }
+        if Affinity::new(self.affinity_cookie.as_str(), [0; 32]).is_none() {
+            return Err(ConfigError::CookieName(self.affinity_cookie));
+        }
+        Ok(ProxyConfig {
+            listen: self.proxy_listen,
+            trusted_proxies: self.trusted_proxies,
+            proxy_protocol: self.proxy_protocol,
+            client_connections: self.client_connections,
+            client_requests: self.client_requests,
+            affinity_cookie: self.affinity_cookie,
+        })
+    }
+}
+
+impl StandaloneArgs {
+    /// Checks what the flags' types cannot say.
+    pub(crate) fn check(self) -> Result<StandaloneConfig, ConfigError> {
+        Ok(StandaloneConfig {
+            source: RouteSource::parse(&self.routes.0)?,
+            proxy: self.proxy.check()?,
+            control: SocketAddr::new(self.bind_ip, self.port),
+            data_dir: self.data_dir,
+            log: self.log,
+        })
+    }
 }
 
 impl ServeArgs {
@@ -256,6 +427,8 @@ impl ServeArgs {
         if !self.bind_ip.is_loopback() {
             return Err(ConfigError::NotLoopback(self.bind_ip, self.port));
         }
+        let redis = self.redis_url.filter(|url| !url.0.is_empty());
+        let redis = redis.map(|url| url.redis("--redis-url")).transpose()?;
         let node_image =
             NodeImage::parse(&self.node_image).map_err(|e| ConfigError::NodeImage {
                 name: self.node_image.clone(),
@@ -263,7 +436,8 @@ impl ServeArgs {
             })?;
         Ok(Config {
             control: SocketAddr::new(self.bind_ip, self.port),
-            proxy: self.proxy_listen,
+            proxy: self.proxy.check()?,
+            redis,
             data_dir: self.data_dir,
             launcher_id: self.launcher_id,
             docker_host: self.docker_host.filter(|host| !host.is_empty()),
@@ -289,6 +463,30 @@ impl ServeArgs {
             http_forwarded_count: self.http_forwarded_count,
             log: self.log,
         })
+    }
+}
+
+/// A text with a password in it: whoever finds it wrong must not repeat it, as the command line's parser does.
+#[derive(Clone)]
+struct SecretText(String);
+
+impl FromStr for SecretText {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl fmt::Debug for SecretText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("…")
+    }
+}
+
+impl SecretText {
+    fn redis(&self, flag: &'static str) -> Result<RedisServer, ConfigError> {
+        RedisServer::at(&self.0).map_err(|error| ConfigError::Redis(flag, error))
     }
 }
 
@@ -361,6 +559,18 @@ mod tests {
     }
 
     #[test]
+    fn a_cookie_has_a_name_that_cookies_can_have() {
+        assert!(check(&["--affinity-cookie", "route.1"]).is_ok());
+        for name in ["", "a b", "a=b", "a;b", "ä"] {
+            let refused = check(&["--affinity-cookie", name]).unwrap_err();
+            assert!(
+                refused.to_string().contains("--affinity-cookie"),
+                "{refused}"
+            );
+        }
+    }
+
+    #[test]
     fn only_loopback_addresses_may_be_bound() {
         for ip in ["127.0.0.1", "127.1.2.3", "::1"] {
             assert!(check(&["--bind-ip", ip]).is_ok(), "{ip}");
@@ -369,6 +579,26 @@ mod tests {
             let refused = check(&["--bind-ip", ip, "--insecure-no-auth"]).unwrap_err();
             assert!(refused.to_string().contains("no accounts"), "{refused}");
         }
+    }
+
+    #[test]
+    fn who_may_use_the_proxy_protocol_must_be_named() {
+        assert!(check(&["--proxy-protocol"]).is_err());
+        let config = check(&["--proxy-protocol", "--trusted-proxies", "10.0.0.0/8,::1"]).unwrap();
+        assert!(config.proxy.proxy_protocol && !config.proxy.trusted_proxies.is_empty());
+    }
+
+    #[test]
+    fn an_address_of_redis_that_is_wrong_is_not_repeated() {
+        let shown = |url: &str| {
+            let wrong = check(&["--redis-url", url]).unwrap_err();
+            format!("{wrong} {wrong:?}")
+        };
+        assert!(!shown("redis://:hunter2@").contains("hunter2"));
+        assert!(!shown("rediss://:hunter2@a.test").contains("hunter2"));
+        let config = check(&["--redis-url", "redis://:hunter2@a.test"]).unwrap();
+        assert!(!format!("{config:?}").contains("hunter2"));
+        assert!(check(&["--redis-url", ""]).unwrap().redis.is_none());
     }
 
     #[test]

@@ -16,15 +16,17 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
-use launcher_core::Health;
+use launcher_core::{Health, routing::Reachable};
+use launcher_proxy::Proxy;
 use serde_json::{Map, Value, json};
 use tokio::{
     net::{TcpListener, TcpStream},
+    sync::watch,
     time::sleep,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{api::Api, exec, hooks, origin, uploads};
+use crate::{api::Api, exec, hooks, metrics, origin, uploads};
 
 /// What a browser's console shows of a page that may not connect.
 const FOREIGN_PAGE: &str = "Web pages of other sites may not connect to the launcher.\n";
@@ -42,8 +44,12 @@ pub(crate) struct Control {
     pub(crate) api: Api,
     /// Id of the launcher's store, which its containers carry.
     pub(crate) launcher_id: String,
+    /// Whether the Redis that gets the routes has them, where there is one.
+    pub(crate) redis: Option<watch::Receiver<Reachable>>,
     /// Where visitors reach the apps.
     pub(crate) proxy: SocketAddr,
+    /// What visitors' requests go through.
+    pub(crate) router: Proxy,
     /// Whether a proxy stands before the control port, which may be reached by any name.
     pub(crate) proxied: bool,
 }
@@ -57,6 +63,7 @@ pub(crate) async fn serve(
     let router = Router::new()
         .route("/", get(welcome))
         .route("/health", get(health))
+        .route("/metrics", get(metrics::show))
         .route("/exec/{ticket}", any(exec::open))
         .route("/hooks/{secret}", any(hooks::receive))
         .route("/uploads", any(uploads::all))
@@ -68,6 +75,15 @@ pub(crate) async fn serve(
             addressed_here,
         ))
         .with_state(control);
+    serve_router(listener, router, stopped).await;
+}
+
+/// Serves these pages until `stopped`, then finishes what is in flight.
+pub(crate) async fn serve_router(
+    listener: TcpListener,
+    router: Router,
+    stopped: impl Future<Output = ()>,
+) {
     let (connections, stopping) = (TaskTracker::new(), CancellationToken::new());
     let mut stopped = pin!(stopped);
     loop {
@@ -146,7 +162,7 @@ pub(crate) fn foreign_page() -> Response {
 }
 
 async fn welcome() -> &'static str {
-    "meteor-launcher\n\nDDP: /websocket, /sockjs\nHealth: /health\nUploads: /uploads\nWebhooks: /hooks\nTerminals: /exec\n"
+    "meteor-launcher\n\nDDP: /websocket, /sockjs\nHealth: /health\nMetrics: /metrics\nUploads: /uploads\nWebhooks: /hooks\nTerminals: /exec\n"
 }
 
 async fn health(State(control): State<Control>) -> Response {
@@ -166,7 +182,7 @@ fn health_document(control: &Control, health: &Health, ill: bool) -> Value {
         .iter()
         .map(|(status, number)| (status.as_str().to_owned(), (*number).into()))
         .collect();
-    json!({
+    let mut document = json!({
         "status": if ill { "degraded" } else { "ok" },
         "engine": match &health.engine {
             Ok(version) => json!({ "reachable": true, "version": version }),
@@ -179,5 +195,17 @@ fn health_document(control: &Control, health: &Health, ill: bool) -> Value {
         "instances": instances,
         "launcher": control.launcher_id,
         "proxy": control.proxy.to_string(),
-    })
+    });
+    if let Some(state) = &control.redis {
+        document["redis"] = reachable(&state.borrow());
+    }
+    document
+}
+
+/// A server that routes are written to or read from.
+pub(crate) fn reachable(state: &Reachable) -> Value {
+    match state {
+        Ok(()) => json!({ "reachable": true }),
+        Err(error) => json!({ "reachable": false, "error": error }),
+    }
 }

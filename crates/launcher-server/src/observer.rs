@@ -13,7 +13,8 @@ pub(crate) struct Observers {
 impl Observer for Observers {
     fn changed(&self, change: Change<'_>) {
         if let Change::Instance(id, view) = change {
-            self.routes.instance_changed(id, view);
+            let changes = self.routes.instance_changed(id, view);
+            self.documents.routes_changed(&changes);
         }
         self.documents.changed(change);
     }

@@ -1,15 +1,19 @@
 //! From the launcher's routes to the proxy's table.
 
-use std::{collections::HashMap, sync::Mutex};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+};
 
 use launcher_core::{
     InstanceView,
-    routing::{self, Backend, Route, Target},
+    routing::{self, Backend, Route, RouteBoard, RouteChanges, RouteDocument, Target},
 };
-use launcher_proxy::{RouteTable, RouteTableBuilder, RouteWriter, Upstream};
+use launcher_proxy::{Replica, RouteTable, RouteTableBuilder, RouteWriter, Upstream};
 
-/// Keeps the proxy's table as the instances are.
+/// Keeps the proxy's table, and what is told of it elsewhere, as the instances are.
 pub(crate) struct Routes {
+    board: Arc<RouteBoard>,
     state: Mutex<State>,
 }
 
@@ -19,8 +23,9 @@ struct State {
 }
 
 impl Routes {
-    pub(crate) fn new(writer: RouteWriter) -> Self {
+    pub(crate) fn new(writer: RouteWriter, board: Arc<RouteBoard>) -> Self {
         Self {
+            board,
             state: Mutex::new(State {
                 writer,
                 by_instance: HashMap::new(),
@@ -29,8 +34,17 @@ impl Routes {
     }
 
     /// Takes over an instance's routes; the next request goes by them.
-    pub(crate) fn instance_changed(&self, id: &str, view: Option<&InstanceView>) {
+    pub(crate) fn instance_changed(&self, id: &str, view: Option<&InstanceView>) -> RouteChanges {
         let routes = view.map(routing::routes).unwrap_or_default();
+        let documents = routes.iter().map(RouteDocument::from).collect();
+        self.enter(id, routes);
+        match view {
+            Some(view) => self.board.replace(id, documents, view.observed.is_seen),
+            None => self.board.remove(id),
+        }
+    }
+
+    fn enter(&self, id: &str, routes: Vec<Route>) {
         let mut state = self
             .state
             .lock()
@@ -49,33 +63,34 @@ impl Routes {
     }
 }
 
+/// The table that these make. What has no place in a table is left out.
+pub(crate) fn table_of(documents: &[RouteDocument]) -> RouteTable {
+    let add = |table: RouteTableBuilder, document: &RouteDocument| {
+        table.route(&document.hostname, proxy_route(&document.target()))
+    };
+    documents.iter().fold(RouteTable::builder(), add).build()
+}
+
 fn table<'a>(routes: impl Iterator<Item = &'a Route>) -> RouteTable {
-    let table = routes.fold(RouteTable::builder(), |table, route| {
-        let table = table.route(route.hostname.as_str(), proxy_route(&route.target));
-        let drained = draining(&route.target).iter().map(upstream);
-        drained.fold(table, RouteTableBuilder::draining)
-    });
-    table.build()
+    let add = |table: RouteTableBuilder, route: &Route| {
+        table.route(route.hostname.as_str(), proxy_route(&route.target))
+    };
+    routes.fold(RouteTable::builder(), add).build()
 }
 
 fn proxy_route(target: &Target) -> launcher_proxy::Route {
     match target {
-        Target::Backends { serving, .. } => {
-            launcher_proxy::Route::to_any(serving.iter().map(upstream))
+        Target::Backends { serving, draining } => {
+            let (serving, draining) = (serving.iter(), draining.iter());
+            launcher_proxy::Route::switched(serving.map(replica), draining.map(replica))
         }
         Target::Unavailable(why) => launcher_proxy::Route::unavailable(*why),
     }
 }
 
-fn draining(target: &Target) -> &[Backend] {
-    match target {
-        Target::Backends { draining, .. } => draining,
-        Target::Unavailable(_) => &[],
-    }
-}
-
-fn upstream(backend: &Backend) -> Upstream {
-    Upstream::new(backend.host.as_str(), backend.port)
+fn replica(backend: &Backend) -> Replica {
+    let upstream = Upstream::new(backend.host.as_str(), backend.port);
+    Replica::new(upstream, backend.release.to_string())
 }
 
 #[cfg(test)]
@@ -90,6 +105,7 @@ mod tests {
         Backend {
             host: "127.0.0.1".to_owned(),
             port,
+            release: 1,
         }
     }
 

@@ -53,6 +53,7 @@ pub(crate) fn enter(view: &mut InstanceView, picture: &Picture<'_>) {
         .retain(|run| lines.iter().any(|line| line.run == *run));
     observed.release = service.release;
     observed.containers = lines;
+    observed.is_seen = true;
     observed.glimpse = picture
         .all
         .iter()

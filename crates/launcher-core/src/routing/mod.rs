@@ -1,5 +1,17 @@
 //! Which hostname goes where: derived from the app instances, never stored.
 
+mod board;
+mod copy;
+mod document;
+mod redis;
+
+pub use self::redis::{
+    InvalidRedisUrl, Reachable, RedisFollower, RedisMirror, RedisServer, RouteTables,
+};
+pub use board::{RouteBoard, RouteChanges};
+pub use copy::RouteCopy;
+pub use document::{RouteDocument, UpstreamDocument, UpstreamState};
+
 use crate::{ContainerView, Hostname, InstanceView, Role, Status};
 
 /// Where requests for a hostname go.
@@ -34,6 +46,8 @@ pub struct Backend {
     pub host: String,
     /// TCP port.
     pub port: u16,
+    /// Number of the release that it runs.
+    pub release: u64,
 }
 
 /// The routes of one instance. One that is being removed has none.
@@ -54,7 +68,11 @@ fn target(view: &InstanceView) -> Target {
     let observed = &view.observed;
     let backend = |line: &ContainerView| {
         let host = view.host.clone();
-        line.port.map(|port| Backend { host, port })
+        line.port.map(|port| Backend {
+            host,
+            port,
+            release: line.release,
+        })
     };
     let lines = || observed.containers.iter();
     let serving: Vec<_> = lines()

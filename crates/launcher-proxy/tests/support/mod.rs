@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use launcher_proxy::{
-    Config, Proxy, Route, RouteTable, RouteWriter, Stats, Upstream, UpstreamStats,
+    Config, Proxy, Route, RouteTable, RouteWriter, SiteSettings, Stats, TrafficFigures, Upstream,
+    UpstreamStats,
 };
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
@@ -80,6 +81,10 @@ impl World {
         self.proxy.upstream_stats(&host, upstream.port())
     }
 
+    pub(crate) fn traffic(&self) -> TrafficFigures {
+        self.proxy.traffic()
+    }
+
     /// Open requests and upgraded connections of `upstream`.
     pub(crate) fn open(&self, upstream: SocketAddr) -> (usize, usize) {
         let stats = self.upstream_stats(upstream);
@@ -95,6 +100,16 @@ impl World {
     pub(crate) fn stop(self) -> JoinHandle<()> {
         drop(self.stop);
         self.running
+    }
+}
+
+/// A configuration in which all sites have settings that are changed by `change`.
+pub(crate) fn with_site(change: impl FnOnce(&mut SiteSettings)) -> Config {
+    let mut settings = SiteSettings::default();
+    change(&mut settings);
+    Config {
+        site: settings.into(),
+        ..Config::default()
     }
 }
 
@@ -246,6 +261,15 @@ impl Wire {
             .await
             .unwrap();
         text
+    }
+
+    /// All that still comes.
+    pub(crate) async fn rest_bytes(&mut self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        patiently(self.stream.read_to_end(&mut bytes))
+            .await
+            .unwrap();
+        bytes
     }
 
     /// The head and the body, by its `Content-Length`, of one answer.

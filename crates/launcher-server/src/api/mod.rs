@@ -21,6 +21,8 @@ mod publications;
 mod reached;
 mod registries;
 mod releases;
+mod route_stats;
+mod routes;
 mod settings;
 mod terminals;
 mod uploads;
@@ -29,7 +31,8 @@ mod wire;
 use std::{sync::Arc, time::Duration};
 
 use ddp_server::{Config, Server, Transports};
-use launcher_core::Launcher;
+use launcher_core::{Launcher, routing::RouteBoard};
+use launcher_proxy::Proxy;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
@@ -62,6 +65,8 @@ impl Api {
     pub(crate) fn new(
         launcher: Arc<Launcher>,
         publications: Publications,
+        board: &Arc<RouteBoard>,
+        proxy: Proxy,
         http_forwarded_count: i32,
     ) -> Self {
         let stopping = Stopping::default();
@@ -76,7 +81,8 @@ impl Api {
             ..Config::default()
         };
         let builder = Server::builder().config(config);
-        let builder = publications::register(builder, publications, &launcher);
+        let builder = publications::register(builder, publications, &launcher, board);
+        let builder = route_stats::register(builder, proxy, board);
         let builder = methods::register(builder, &launcher, &stopping, http_forwarded_count != 0);
         Self {
             launcher,

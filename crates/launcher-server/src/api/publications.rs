@@ -7,14 +7,17 @@ use ddp_server::{
     ejson::{Date, Fields, Value},
     live::{Collection, Writer, collection},
 };
-use launcher_core::{Change, Launcher};
+use launcher_core::{
+    Change, Launcher,
+    routing::{RouteBoard, RouteChanges},
+};
 
 use super::{
     app_logs, app_stats,
     app_stats::{StatsDocuments, StatsPublications},
     audit, builds,
     builds::{BuildDocuments, BuildPublications},
-    disk, hooks, hosts, images, instances, registries, releases, settings,
+    disk, hooks, hosts, images, instances, registries, releases, routes, settings,
 };
 use crate::config::Config;
 
@@ -31,6 +34,7 @@ pub(crate) struct Documents {
     registries: Writer,
     audit: Writer,
     stats: StatsDocuments,
+    routes: Writer,
 }
 
 /// Their reading ends.
@@ -47,6 +51,7 @@ pub(crate) struct Publications {
     audit: Collection,
     stats: StatsPublications,
     settings: Collection,
+    routes: Collection,
 }
 
 /// The two ends of all published collections, which are empty but for the settings.
@@ -64,6 +69,7 @@ pub(crate) fn collections(config: &Config) -> (Documents, Publications) {
     let (stats, stats_view) = app_stats::collections();
     let (settings, settings_view) = collection("Settings");
     settings.set(settings::ID, settings::fields_of(config));
+    let (routes, routes_view) = collection("Routes");
     let documents = Documents {
         app_instances: instances,
         releases,
@@ -76,6 +82,7 @@ pub(crate) fn collections(config: &Config) -> (Documents, Publications) {
         registries,
         audit,
         stats,
+        routes,
     };
     let publications = Publications {
         app_instances: instances_view,
@@ -90,6 +97,7 @@ pub(crate) fn collections(config: &Config) -> (Documents, Publications) {
         audit: audit_view,
         stats: stats_view,
         settings: settings_view,
+        routes: routes_view,
     };
     (documents, publications)
 }
@@ -99,6 +107,7 @@ pub(super) fn register(
     builder: Builder,
     publications: Publications,
     launcher: &Arc<Launcher>,
+    board: &Arc<RouteBoard>,
 ) -> Builder {
     let Publications {
         app_instances,
@@ -113,6 +122,7 @@ pub(super) fn register(
         audit,
         stats,
         settings,
+        routes,
     } = publications;
     let builder = instances::register(builder, app_instances);
     let builder = releases::register(builder, releases, deployments);
@@ -122,6 +132,7 @@ pub(super) fn register(
     let builder = publish_all(builder, "settings", settings);
     let builder = hosts::register(builder, hosts, launcher);
     let builder = publish_all(builder, "hooks", hooks);
+    let builder = routes::register(builder, routes, board);
     let builder = audit::register(builder, audit);
     let builder = app_logs::register(builder, launcher);
     let builder = app_stats::register(builder, stats, launcher);
@@ -157,6 +168,13 @@ impl Documents {
             Change::StatsHour(id, hour) => self.stats.hour_changed(id, hour),
             Change::Host(id, host) => put(&self.hosts, id, host.map(hosts::fields_of)),
             Change::Disk(id, document) => put(&self.disk, id, document.map(disk::fields_of)),
+        }
+    }
+
+    pub(crate) fn routes_changed(&self, changes: &RouteChanges) {
+        for (address, route) in changes {
+            let fields = route.as_deref().map(routes::fields_of);
+            put(&self.routes, address, fields);
         }
     }
 }

@@ -17,7 +17,7 @@ pub(super) fn fields_of(config: &Config) -> Fields {
     fields! {
         "version": env!("CARGO_PKG_VERSION"),
         "instanceBindIp": config.instance_bind_ip.to_string(),
-        "proxyListen": config.proxy.to_string(),
+        "proxyListen": config.proxy.listen.to_string(),
         "allowPrivateSources": config.allow_private_sources,
         "buildsAtOnce": builds.at_once as u64,
         "buildMemoryBytes": builds.memory_bytes,

@@ -1,12 +1,13 @@
 //! The command line.
 
+mod proxy;
 mod serve;
 
 use std::process::ExitCode;
 
 use clap::{Arg, CommandFactory, FromArgMatches, Parser, Subcommand, builder::Resettable};
 
-use crate::config::ServeArgs;
+use crate::config::{ServeArgs, StandaloneArgs};
 
 /// Launches Meteor apps as Docker containers, routes hostnames to them, and speaks DDP.
 #[derive(Parser)]
@@ -20,6 +21,8 @@ pub(crate) struct Cli {
 enum Command {
     /// Runs the launcher: its DDP server, its reconciler and its proxy.
     Serve(Box<ServeArgs>),
+    /// Runs a proxy by itself, with the routes of a launcher elsewhere.
+    Proxy(Box<StandaloneArgs>),
     /// Says where tests can have the launcher killed.
     #[cfg(feature = "failpoints")]
     Failpoints,
@@ -38,7 +41,11 @@ impl Cli {
             false => arg,
         };
         let command = Self::command();
-        let command = command.mut_subcommand("serve", |serve| serve.mut_args(without_empty));
+        let command = ["serve", "proxy"]
+            .into_iter()
+            .fold(command, |command, name| {
+                command.mut_subcommand(name, |one| one.mut_args(without_empty))
+            });
         let read = Self::from_arg_matches(&command.get_matches());
         read.unwrap_or_else(|error| error.exit())
     }
@@ -48,6 +55,7 @@ impl Cli {
 pub(crate) fn run(cli: Cli) -> ExitCode {
     let outcome = match cli.command {
         Command::Serve(args) => args.check().map_err(Into::into).and_then(serve::run),
+        Command::Proxy(args) => args.check().map_err(Into::into).and_then(proxy::run),
         #[cfg(feature = "failpoints")]
         Command::Failpoints => {
             print_failpoints();

@@ -5,34 +5,36 @@ use std::{fs, io::ErrorKind, path::Path, sync::Arc, time::Duration};
 use launcher_core::{
     DiskSettings, Launcher, Parts, Settings,
     engine::DockerEngine,
+    routing::{RedisMirror, RouteBoard},
     source::{FetchOptions, Options, install_crypto_provider},
     store::SqliteStore,
     terminals::TerminalSettings,
     uploads::UploadSettings,
 };
-use launcher_proxy::Proxy;
+use launcher_proxy::{Affinity, Proxy};
 use tokio::{net::TcpListener, signal::unix, task::JoinHandle, time::timeout};
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use crate::{
     api::{self, Api},
-    config::Config,
+    config::{Config, ProxyConfig},
     http::{self, Control},
     log,
     observer::Observers,
     probe::AppProber,
     routes::Routes,
+    secret_key,
     traffic::ProxyTraffic,
 };
 
-type AnyError = Box<dyn std::error::Error + Send + Sync>;
+pub(super) type AnyError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Everything has ended this long after it was asked to, whatever is still in flight.
-const SHUTDOWN: Duration = Duration::from_secs(9);
+pub(super) const SHUTDOWN: Duration = Duration::from_secs(9);
 /// How long methods, and visitors' requests, may take to finish meanwhile.
 const IN_FLIGHT: Duration = Duration::from_secs(5);
 /// How long threads that cannot be interrupted are waited for at the very end.
-const LAST_THREADS: Duration = Duration::from_millis(200);
+pub(super) const LAST_THREADS: Duration = Duration::from_millis(200);
 
 /// Runs until SIGTERM or SIGINT.
 pub(crate) fn run(config: Config) -> Result<(), AnyError> {
@@ -68,6 +70,8 @@ struct Server {
     api: Api,
     control: JoinHandle<()>,
     proxy: JoinHandle<()>,
+    /// Ends when this is dropped.
+    mirror: Option<AbortOnDropHandle<()>>,
     stop: CancellationToken,
 }
 
@@ -76,17 +80,21 @@ impl Server {
         make_private_directory(&config.data_dir)?;
         // Bound first: a second launcher on the same ports ends here, before it touches anything.
         let control = bind("--port", config.control).await?;
-        let visitors = bind("--proxy-listen", config.proxy).await?;
+        let visitors = bind("--proxy-listen", config.proxy.listen).await?;
         let store = Arc::new(SqliteStore::open(&config.data_dir).await?);
         if let Some(id) = &config.launcher_id {
             store.belong_to(id).await?;
         }
         let engine = DockerEngine::new(config.docker_host.as_deref());
         let engine = Arc::new(engine.map_err(|e| format!("--docker-host: {e}"))?);
-        let (proxy, route_writer) = Proxy::new(proxy_config());
+        let (proxy, route_writer) = Proxy::new(launcher_proxy::Config {
+            draining: config.patience.drain,
+            ..proxy_config(&config.proxy, &config.data_dir)?
+        });
         let (documents, publications) = api::collections(config);
+        let board = Arc::new(RouteBoard::default());
         let observer = Arc::new(Observers {
-            routes: Routes::new(route_writer),
+            routes: Routes::new(route_writer, Arc::clone(&board)),
             documents,
         });
         let parts = Parts {
@@ -97,17 +105,30 @@ impl Server {
             traffic: Arc::new(ProxyTraffic::new(proxy.clone())),
         };
         let launcher = Arc::new(Launcher::start(parts, settings(config)).await?);
+        board.started();
         let api = Api::new(
             Arc::clone(&launcher),
             publications,
+            &board,
+            proxy.clone(),
             config.http_forwarded_count,
         );
 
+        let redis = config.redis.clone().map(|server| {
+            let mirror = RedisMirror::new(server, board, launcher.id());
+            let state = mirror.state();
+            let task =
+                AbortOnDropHandle::new(tokio::spawn(async move { match mirror.run().await {} }));
+            (state, task)
+        });
+        let (redis, mirror) = redis.unzip();
         let addresses = (control.local_addr()?, visitors.local_addr()?);
         let pages = Control {
             api: api.clone(),
             launcher_id: launcher.id().to_owned(),
             proxy: addresses.1,
+            router: proxy.clone(),
+            redis,
             proxied: config.http_forwarded_count != 0,
         };
         let stop = CancellationToken::new();
@@ -121,6 +142,7 @@ impl Server {
             api,
             control,
             proxy,
+            mirror,
             stop,
         })
     }
@@ -144,17 +166,18 @@ impl Server {
         }
         drop(tokio::join!(self.control, self.proxy));
         self.launcher.shutdown().await;
+        drop(self.mirror);
     }
 }
 
 /// What asks the launcher to end.
-struct Signals {
+pub(super) struct Signals {
     terminate: unix::Signal,
     interrupt: unix::Signal,
 }
 
 impl Signals {
-    fn new() -> Result<Self, AnyError> {
+    pub(super) fn new() -> Result<Self, AnyError> {
         let terminate = unix::signal(unix::SignalKind::terminate())?;
         let interrupt = unix::signal(unix::SignalKind::interrupt())?;
         Ok(Self {
@@ -163,7 +186,7 @@ impl Signals {
         })
     }
 
-    async fn any(&mut self) {
+    pub(super) async fn any(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
@@ -203,15 +226,26 @@ fn settings(config: &Config) -> Settings {
     }
 }
 
-fn proxy_config() -> launcher_proxy::Config {
-    launcher_proxy::Config {
+/// Proxies whose data directories have the same key agree about their clients' cookies.
+pub(super) fn proxy_config(
+    config: &ProxyConfig,
+    data_dir: &Path,
+) -> Result<launcher_proxy::Config, AnyError> {
+    let key = secret_key::read_or_make(data_dir);
+    let key = key.map_err(|e| format!("{}: {e}", data_dir.join("secret.key").display()))?;
+    Ok(launcher_proxy::Config {
         drain: IN_FLIGHT,
+        trusted_proxies: config.trusted_proxies.clone(),
+        proxy_protocol: config.proxy_protocol,
+        client_connections: config.client_connections,
+        client_requests: config.client_requests,
+        affinity: Affinity::new(config.affinity_cookie.as_str(), key),
         ..launcher_proxy::Config::default()
-    }
+    })
 }
 
 /// The data directory holds secrets.
-fn make_private_directory(path: &Path) -> Result<(), AnyError> {
+pub(super) fn make_private_directory(path: &Path) -> Result<(), AnyError> {
     use std::os::unix::fs::DirBuilderExt;
     let made = fs::DirBuilder::new()
         .recursive(true)
@@ -228,7 +262,10 @@ fn make_private_directory(path: &Path) -> Result<(), AnyError> {
     }
 }
 
-async fn bind(flag: &str, address: std::net::SocketAddr) -> Result<TcpListener, AnyError> {
+pub(super) async fn bind(
+    flag: &str,
+    address: std::net::SocketAddr,
+) -> Result<TcpListener, AnyError> {
     let bound = TcpListener::bind(address).await;
     bound.map_err(|e| format!("{address} ({flag}) cannot be listened on: {e}").into())
 }

@@ -4,15 +4,20 @@ use std::time::Duration;
 
 /// CPU time that was spent on both sides of the sockets.
 #[derive(Debug, Default, Clone, Copy)]
-pub(crate) struct Spent {
-    pub(crate) server: Duration,
+pub struct Spent {
+    /// By the server.
+    pub server: Duration,
     /// By this process, the load generator.
-    pub(crate) load: Duration,
+    pub load: Duration,
 }
 
 impl Spent {
     /// Up to now.
-    pub(crate) fn by(server: u32) -> Result<Self> {
+    ///
+    /// # Errors
+    ///
+    /// When the server has ended.
+    pub fn by(server: u32) -> Result<Self> {
         Ok(Self {
             server: cpu_of(&server.to_string())?,
             load: cpu_of("self")?,

@@ -3,24 +3,35 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 const PATIENCE: Duration = Duration::from_secs(20);
-const REQUEST: &str = "GET /websocket HTTP/1.1\r\nHost: bench\r\nConnection: Upgrade\r\n\
-    Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
-    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
-
 /// A client's end of a WebSocket, as cheap as it can be: it must not be what is measured.
-pub(crate) struct Peer {
-    pub(crate) socket: TcpStream,
+#[derive(Debug)]
+pub struct Peer {
+    /// Its connection.
+    pub socket: TcpStream,
     /// The begin of a frame that has not come completely.
     rest: Vec<u8>,
 }
 
 impl Peer {
     /// Opens a connection. It blocks until it is told otherwise.
-    pub(crate) fn open(address: SocketAddr) -> Result<Self> {
+    ///
+    /// # Errors
+    ///
+    /// When nothing listens, or what does answers otherwise than with 101.
+    pub fn open(address: SocketAddr) -> Result<Self> {
+        Self::open_as(address, "bench")
+    }
+
+    /// The same with this `Host`.
+    ///
+    /// # Errors
+    ///
+    /// The same.
+    pub fn open_as(address: SocketAddr, host: &str) -> Result<Self> {
         let mut socket = TcpStream::connect(address)?;
         socket.set_nodelay(true)?;
         socket.set_read_timeout(Some(PATIENCE))?;
-        socket.write_all(REQUEST.as_bytes())?;
+        socket.write_all(request(host).as_bytes())?;
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
             let mut byte = [0];
@@ -37,21 +48,34 @@ impl Peer {
     }
 
     /// Opens a connection and says `connect`.
-    pub(crate) fn connected(address: SocketAddr) -> Result<Self> {
+    ///
+    /// # Errors
+    ///
+    /// When the connection breaks.
+    pub fn connected(address: SocketAddr) -> Result<Self> {
         let mut peer = Self::open(address)?;
         peer.send(r#"{"msg":"connect","version":"1","support":["1"]}"#)?;
         peer.wait_for("connected")?;
         Ok(peer)
     }
 
-    pub(crate) fn subscribe(&mut self, name: &str) -> Result<()> {
+    /// Subscribes.
+    ///
+    /// # Errors
+    ///
+    /// When the connection breaks.
+    pub fn subscribe(&mut self, name: &str) -> Result<()> {
         self.send(&format!(
             r#"{{"msg":"sub","id":"s","name":"{name}","params":[]}}"#
         ))
     }
 
     /// Sends a text, all of it.
-    pub(crate) fn send(&mut self, text: &str) -> Result<()> {
+    ///
+    /// # Errors
+    ///
+    /// When the connection breaks.
+    pub fn send(&mut self, text: &str) -> Result<()> {
         let frame = frame(text);
         let mut rest = frame.as_slice();
         while !rest.is_empty() {
@@ -65,7 +89,11 @@ impl Peer {
     }
 
     /// Reads messages up to one of this kind; only while the socket blocks.
-    pub(crate) fn wait_for(&mut self, msg: &str) -> Result<()> {
+    ///
+    /// # Errors
+    ///
+    /// When the connection breaks.
+    pub fn wait_for(&mut self, msg: &str) -> Result<()> {
         let (begin, mut found) = (format!(r#"{{"msg":"{msg}""#), false);
         let mut buffer = vec![0; 64 * 1024];
         while !found {
@@ -80,7 +108,11 @@ impl Peer {
     }
 
     /// Reads what is there and gives the messages. `false` at the end of the connection.
-    pub(crate) fn read(&mut self, buffer: &mut [u8], mut each: impl FnMut(&[u8])) -> Result<bool> {
+    ///
+    /// # Errors
+    ///
+    /// When the connection breaks.
+    pub fn read(&mut self, buffer: &mut [u8], mut each: impl FnMut(&[u8])) -> Result<bool> {
         let kept = self.rest.len();
         if buffer.len() < kept + 4096 {
             return Err(Error::other("a frame is too long for this client"));
@@ -108,8 +140,17 @@ impl Peer {
     }
 }
 
+fn request(host: &str) -> String {
+    format!(
+        "GET /websocket HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\n\
+         Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    )
+}
+
 /// A masked frame; the mask is zero, so the text is as it was.
-pub(crate) fn frame(text: &str) -> Vec<u8> {
+#[must_use]
+pub fn frame(text: &str) -> Vec<u8> {
     let length = text.len();
     let mut frame = vec![0x81];
     match length {

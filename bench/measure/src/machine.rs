@@ -3,7 +3,11 @@ use std::io::Result;
 use serde_json::{Value, json};
 
 /// What else there is to do where this runs, by which its numbers are to be judged.
-pub(crate) fn report() -> Result<Value> {
+///
+/// # Errors
+///
+/// When `/proc` cannot be read.
+pub fn report() -> Result<Value> {
     let load = std::fs::read_to_string("/proc/loadavg")?;
     let load: f64 = load
         .split_whitespace()

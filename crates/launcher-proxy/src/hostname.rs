@@ -1,0 +1,58 @@
+//! The form in which hostnames are compared.
+
+use std::borrow::Cow;
+
+/// `host`, as in a `Host` header, without port, in lower case, without one trailing dot. Borrowed in the usual
+/// case, in which it is written so already.
+pub(crate) fn normalized(host: &str) -> Cow<'_, str> {
+    let host = without_port(host.trim());
+    let host = host.strip_suffix('.').unwrap_or(host);
+    if host.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        Cow::Owned(host.to_ascii_lowercase())
+    } else {
+        Cow::Borrowed(host)
+    }
+}
+
+/// `host` up to its port. The colons within the brackets of an IPv6 literal are not before a port.
+pub(crate) fn without_port(host: &str) -> &str {
+    let literal_end = host.rfind(']').map_or(0, |bracket| bracket + 1);
+    match host[literal_end..].find(':') {
+        Some(colon) => &host[..literal_end + colon],
+        None => host,
+    }
+}
+
+/// The domains above a normalized host, the nearest first.
+pub(crate) fn parents(host: &str) -> impl Iterator<Item = &str> {
+    std::iter::successors(parent(host), |domain| parent(domain))
+}
+
+fn parent(host: &str) -> Option<&str> {
+    host.split_once('.').map(|(_, parent)| parent)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parents_come_one_after_the_other() {
+        let all: Vec<_> = parents("a.b.example.com").collect();
+        assert_eq!(all, ["b.example.com", "example.com", "com"]);
+        assert_eq!(parents("localhost").count(), 0);
+        assert_eq!(parents("").count(), 0);
+    }
+
+    #[test]
+    fn a_port_ends_a_host_but_colons_of_a_literal_do_not() {
+        for (host, name) in [
+            ("a.test:80", "a.test"),
+            ("A.Test.:80", "a.test"),
+            ("[::1]:80", "[::1]"),
+            ("[::1]", "[::1]"),
+        ] {
+            assert_eq!(normalized(host), name);
+        }
+    }
+}

@@ -1,0 +1,85 @@
+use std::time::Duration;
+
+use http::{Request, StatusCode};
+use hyper::body::Body;
+use thiserror::Error;
+
+use crate::settings::SiteSettings;
+
+/// Which limit a request has met.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub(crate) enum Limited {
+    #[error("The request's headers are larger than this site allows.")]
+    HeadTooLarge,
+    #[error("The request's body is larger than this site allows.")]
+    BodyTooLarge,
+    #[error("The request's body did not arrive in time.")]
+    BodyTooSlow,
+    #[error("Too many requests come from your address. Please try again soon.")]
+    TooManyRequests(Duration),
+    #[error("Too many connections are open from your address.")]
+    TooManyConnections,
+}
+
+impl Limited {
+    /// Whether `request` is too large for a site, as far as its head tells.
+    pub(crate) fn check<B: Body>(
+        request: &Request<B>,
+        settings: &SiteSettings,
+    ) -> Result<(), Self> {
+        if let Some(most) = settings.header_bytes {
+            let headers = request.headers().iter();
+            let bytes = headers.map(|(name, value)| name.as_str().len() + value.len());
+            if bytes.sum::<usize>() > most {
+                return Err(Self::HeadTooLarge);
+            }
+        }
+        if let Some(most) = settings.body_bytes
+            && request.body().size_hint().lower() > most
+        {
+            return Err(Self::BodyTooLarge);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn status(self) -> StatusCode {
+        match self {
+            Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
+            Self::TooManyRequests(_) | Self::TooManyConnections => StatusCode::TOO_MANY_REQUESTS,
+        }
+    }
+
+    pub(crate) fn code(self) -> &'static str {
+        match self {
+            Self::HeadTooLarge => "headers-too-large",
+            Self::BodyTooLarge => "body-too-large",
+            Self::BodyTooSlow => "body-too-slow",
+            Self::TooManyRequests(_) => "too-many-requests",
+            Self::TooManyConnections => "too-many-connections",
+        }
+    }
+
+    pub(crate) fn title(self) -> &'static str {
+        match self {
+            Self::HeadTooLarge | Self::BodyTooLarge => "Too large",
+            Self::BodyTooSlow => "Too slow",
+            Self::TooManyRequests(_) | Self::TooManyConnections => "Too many requests",
+        }
+    }
+
+    /// Whole seconds, at least one.
+    pub(crate) fn retry_after(self) -> Option<u64> {
+        match self {
+            Self::TooManyRequests(wait) => Some(wait.as_secs() + 1),
+            Self::TooManyConnections => Some(5),
+            _ => None,
+        }
+    }
+
+    /// Whether what the client sends after this is the rest of a body that nobody reads.
+    pub(crate) fn ends_connection(self) -> bool {
+        matches!(self, Self::BodyTooLarge | Self::BodyTooSlow)
+    }
+}

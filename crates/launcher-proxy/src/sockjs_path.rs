@@ -1,0 +1,65 @@
+/// The SockJS session that a path belongs to: `…/sockjs/<server>/<session>/<transport>`.
+///
+/// `None` for what belongs to none: `/sockjs/info`, the raw `/sockjs/websocket`, the page for iframes.
+pub(crate) fn session(path: &str) -> Option<&str> {
+    let begin = path.find("/sockjs/")? + "/sockjs/".len();
+    let mut parts = path[begin..].splitn(3, '/');
+    let (server, session, transport) = (parts.next()?, parts.next()?, parts.next()?);
+    let is_name = |name: &str| !name.is_empty() && !name.contains('.') && name.len() <= LONGEST;
+    let named = is_name(server) && is_name(session);
+    let known = TRANSPORTS.contains(&transport);
+    let end = begin + server.len() + 1 + session.len();
+    (named && known).then(|| &path[begin..end])
+}
+
+/// Those of sockjs-protocol 0.3.3.
+const TRANSPORTS: [&str; 8] = [
+    "websocket",
+    "xhr",
+    "xhr_send",
+    "xhr_streaming",
+    "eventsource",
+    "htmlfile",
+    "jsonp",
+    "jsonp_send",
+];
+
+/// Clients make names of three and eight characters.
+const LONGEST: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_is_named_by_server_and_session() {
+        for path in [
+            "/sockjs/123/abcdefgh/xhr",
+            "/sockjs/123/abcdefgh/websocket",
+            "/app/sockjs/123/abcdefgh/xhr_send",
+        ] {
+            assert_eq!(session(path), Some("123/abcdefgh"), "{path}");
+        }
+    }
+
+    #[test]
+    fn other_paths_belong_to_none() {
+        for path in [
+            "/",
+            "/sockjs",
+            "/sockjs/info",
+            "/sockjs/websocket",
+            "/sockjs/123/abcdefgh",
+            "/sockjs/123/abcdefgh/",
+            "/sockjs/123/abcdefgh/other",
+            "/sockjs/123/abcdefgh/xhr/more",
+            "/sockjs/1.3/abcdefgh/xhr",
+            "/sockjs//abcdefgh/xhr",
+            "/notsockjs/123/abcdefgh/xhr",
+        ] {
+            assert_eq!(session(path), None, "{path}");
+        }
+        let long = format!("/sockjs/123/{}/xhr", "x".repeat(65));
+        assert_eq!(session(&long), None);
+    }
+}
