@@ -27,7 +27,7 @@ describe('bad input', () => {
   });
 
   const verbs = ['startAppInstance', 'restartAppInstance', 'stopAppInstance', 'killAppInstance', 'removeAppInstance', 'getContainerInfo', 'getEnvironmentVariables'];
-  const hostnameVerbs = ['addHostname', 'removeHostname'];
+  const hostnameVerbs = ['addHostname', 'removeHostname', 'setHostnameOptions'];
 
   describe('the id of an instance', () => {
     for (const method of [...verbs, ...hostnameVerbs]) {
@@ -55,12 +55,13 @@ describe('bad input', () => {
     const hostile = {
       empty: '',
       'a space': ' ',
-      'with a path': 'a.test/b',
+      'with a path that can be written in several ways': 'a.test/%62',
+      'with a query': 'a.test/b?c',
       'with a port': 'a.test:80',
       'with a scheme': 'http://a.test',
       'with a newline': 'a.test\nb.test',
       'with a NUL': 'a.test\u0000',
-      'with a wildcard': '*',
+      'that is an asterisk': '*',
       'with an empty label': 'a..test',
       'that begins with a dot': '.test',
       'with a label that begins with a hyphen': '-a.test',

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::{
-    ContainerConfig, Environment, Error, Hostname, ImageName, Limits,
+    ContainerConfig, Environment, Error, Hostname, ImageName, Limits, Site,
     engine::ContainerState,
     health::{Health, HealthSettings},
 };
@@ -29,7 +29,10 @@ pub struct AppInstance {
     pub env: Environment,
     /// Hostnames that are routed to it. No other instance has any of them.
     #[serde(default)]
-    pub hostnames: Vec<Hostname>,
+    pub hostnames: Vec<Site>,
+    /// Whether visitors are told that somebody works on it.
+    #[serde(default)]
+    pub maintenance: bool,
     /// Address to publish and route to, where it is not the one that ports are bound to.
     #[serde(default)]
     pub host: Option<String>,
@@ -69,6 +72,14 @@ pub struct AppInstance {
     pub given_up: Option<String>,
 }
 
+impl AppInstance {
+    /// The first of its hostnames that is a name, rather than all names below a domain.
+    pub(crate) fn first_hostname(&self) -> Option<&Hostname> {
+        let mut sites = self.hostnames.iter();
+        sites.find_map(|site| site.address.hostname())
+    }
+}
+
 fn one() -> u32 {
     1
 }
@@ -89,7 +100,7 @@ pub struct Rollout {
     pub before: Wanted,
     /// The hostnames to have from the switch on, if they change as well.
     #[serde(default)]
-    pub hostnames: Option<Vec<Hostname>>,
+    pub hostnames: Option<Vec<Site>>,
 }
 
 impl Rollout {

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use thiserror::Error;
 
 use crate::{
-    Hostname, engine::EngineError, source::SourceError, store::StoreError, uploads::UploadError,
+    SiteAddress, engine::EngineError, source::SourceError, store::StoreError, uploads::UploadError,
 };
 
 /// Why a wish was refused or could not be carried out. Texts are fit for the caller: no secrets, no
@@ -21,7 +21,7 @@ pub enum Error {
     )]
     HostnameTaken {
         /// The hostname that was asked for.
-        hostname: Hostname,
+        hostname: SiteAddress,
         /// The instance that has it.
         instance: String,
     },
@@ -69,6 +69,14 @@ pub enum Error {
         reason: String,
         /// What it wrote last.
         log: Vec<String>,
+    },
+    /// The instance does not have this hostname.
+    #[error("The app instance with ID {instance} has no hostname \"{hostname}\"")]
+    NoSuchHostname {
+        /// The hostname that was named.
+        hostname: SiteAddress,
+        /// Id of the instance.
+        instance: String,
     },
     /// An instance can have only so many hostnames.
     #[error("an app instance has at most {0} hostnames")]
@@ -208,6 +216,7 @@ impl Error {
         match self {
             Self::NoSuchInstance(_)
             | Self::HostnameTaken { .. }
+            | Self::NoSuchHostname { .. }
             | Self::TooManyHostnames(_)
             | Self::NoSuchRelease(_)
             | Self::NoSuchReplica { .. }

@@ -1,9 +1,9 @@
 //! How much goes on between visitors and an app: whoever routes them knows.
 
-/// Tells how much is open. [`Backend`](crate::routing::Backend)s that get no more requests are told
+/// Tells how much is open. Servers that get no more requests are told
 /// of, too, as long as something is open there.
 pub trait Traffic: Send + Sync + 'static {
-    /// What is open now at the server with this address, as a [`Target`](crate::routing::Target) names it.
+    /// What is open now at the server with this address, as a [`RouteDocument`](crate::routing::RouteDocument) names it.
     ///
     /// Zero of both, read after an [`Observer`](crate::Observer) has been told that the server serves no
     /// more, means that nothing will be sent to it.

@@ -2,6 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::affinity::Affinity;
+use crate::pages::CustomPages;
 use crate::settings::SiteSettings;
 
 use crate::trusted_proxies::TrustedProxies;
@@ -66,6 +67,8 @@ pub struct Config {
     pub draining: Duration,
     /// How clients stay at one of several upstreams. Default: those of SockJS sessions do, others take turns.
     pub affinity: Option<Affinity>,
+    /// Pages of the operator's, in the place of the proxy's own. Default: none.
+    pub pages: Arc<CustomPages>,
     /// What holds for each site that has no settings of its own.
     pub site: Arc<SiteSettings>,
 }
@@ -88,6 +91,7 @@ impl Default for Config {
             drain: Duration::from_secs(8),
             draining: Duration::from_secs(30),
             affinity: None,
+            pages: Arc::default(),
             site: Arc::default(),
             trusted_proxies: TrustedProxies::default(),
             proxy_protocol: false,

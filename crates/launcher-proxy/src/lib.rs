@@ -27,6 +27,7 @@
 //! it is, and what he speaks), `http2`, or `client_stream`, `request_scanner` (what hyper must not
 //! see) and `head_timer` (how long a head may take), `service` (the decision), `target` (which host it means), `visitor` (who asked), `route_table`
 //! (to which site that leads; `route` and `settings` say what a site is),
+//! `redirect` (whether it is sent elsewhere),
 //! `affinity`, `sockjs_path`, `sessions` (whose its client is), `balance` (which upstream gets it), `headers` (what is passed on), `forward` and `upstream` (a
 //! connection and the answer), then `body` or `upgrade` (the bytes), or `pages` when there is nothing
 //! to forward. `load` counts what is open at an upstream; `sockets` and `pacing` end what was upgraded, `websocket` says where that may be; `registry` keeps upstreams, and with them
@@ -62,6 +63,7 @@ mod pages;
 mod progress;
 mod proxy;
 mod proxy_protocol;
+mod redirect;
 mod registry;
 mod request_scanner;
 mod route;
@@ -84,7 +86,9 @@ pub use balance::Upstreams;
 pub use config::Config;
 pub use load::UpstreamStats;
 pub use meter::{Figures, Times, TrafficFigures, UpstreamFigures};
+pub use pages::{CustomPages, InvalidPage};
 pub use proxy::{Proxy, RouteWriter, Stats};
+pub use redirect::Redirect;
 pub use route::{Outage, Replica, Route, Site};
 pub use route_table::{RouteTable, RouteTableBuilder};
 pub use settings::SiteSettings;

@@ -1,7 +1,11 @@
 use std::sync::Arc;
+use std::time::Duration;
+
+use http::HeaderValue;
 
 use crate::balance::Upstreams;
 use crate::meter::Meter;
+use crate::redirect::Redirect;
 use crate::settings::SiteSettings;
 use crate::upstream::Upstream;
 
@@ -16,6 +20,11 @@ pub struct Site {
     pub strip_prefix: bool,
     /// Its own limits. Default: those that hold for all ([`Config::site`](crate::Config::site)).
     pub settings: Option<Arc<SiteSettings>>,
+    /// Whether who comes by http is sent to https. Who came by what is known from trusted proxies, which see to
+    /// TLS.
+    pub https: bool,
+    /// What browsers that came by https are told of how to come again.
+    pub(crate) hsts: Option<HeaderValue>,
     /// What goes through it. Handed on to the site at the same address in the next table.
     pub(crate) meter: Arc<Meter>,
 }
@@ -26,6 +35,8 @@ pub struct Site {
 pub enum Route {
     /// They are forwarded.
     To(Upstreams),
+    /// They are sent elsewhere.
+    Redirect(Redirect),
     /// They are answered 503: the hostname is known, but nothing runs behind it now.
     Unavailable(Outage),
 }
@@ -61,6 +72,8 @@ impl Site {
             route,
             strip_prefix: false,
             settings: None,
+            https: false,
+            hsts: None,
             meter: Arc::default(),
         }
     }
@@ -72,11 +85,36 @@ impl Site {
         self
     }
 
+    /// For visitors who come by https; others are sent there.
+    #[must_use]
+    pub fn https_only(mut self) -> Self {
+        self.https = true;
+        self
+    }
+
+    /// Whose visitors are to come by https only for so long (RFC 6797), in whole seconds, if they have come by it
+    /// and the app says nothing else.
+    #[must_use]
+    pub fn with_hsts(mut self, max_age: Duration) -> Self {
+        self.hsts = HeaderValue::try_from(format!("max-age={}", max_age.as_secs())).ok();
+        self
+    }
+
     /// With limits of its own.
     #[must_use]
     pub fn with_settings(mut self, settings: impl Into<Arc<SiteSettings>>) -> Self {
         self.settings = Some(settings.into());
         self
+    }
+}
+
+impl Site {
+    /// Goes on counting where `last` was, also against limits that are still the same.
+    pub(crate) fn adopt(&mut self, last: &Self) {
+        self.meter = Arc::clone(&last.meter);
+        if self.settings == last.settings {
+            self.settings.clone_from(&last.settings);
+        }
     }
 }
 

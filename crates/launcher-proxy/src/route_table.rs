@@ -82,7 +82,7 @@ impl RouteTable {
         let routes = sites.chain(&mut self.default).map(|site| &mut site.route);
         let upstreams = routes.filter_map(|route| match route {
             Route::To(upstreams) => Some(upstreams.iter_mut()),
-            Route::Unavailable(_) => None,
+            Route::Redirect(_) | Route::Unavailable(_) => None,
         });
         for upstream in upstreams.flatten().chain(&mut self.draining) {
             *upstream = known
@@ -92,7 +92,8 @@ impl RouteTable {
         }
     }
 
-    /// Lets each site count on where the one at its address in `last` was.
+    /// Lets each site go on where the one at its address in `last` was: it counts on, and clients that its limits
+    /// have met do not begin anew.
     pub(crate) fn adopt_counts(&mut self, last: &Self) {
         let named = [
             (&mut self.exact, &last.exact),
@@ -106,7 +107,7 @@ impl RouteTable {
             }
         }
         if let (Some(site), Some(known)) = (&mut self.default, &last.default) {
-            site.meter = Arc::clone(&known.meter);
+            site.adopt(known);
         }
     }
 
@@ -131,7 +132,7 @@ impl RouteTable {
         let routes = sites.chain(&self.default).map(|site| &site.route);
         let upstreams = routes.filter_map(|route| match route {
             Route::To(upstreams) => Some(upstreams.serving()),
-            Route::Unavailable(_) => None,
+            Route::Redirect(_) | Route::Unavailable(_) => None,
         });
         upstreams.flatten()
     }
@@ -147,7 +148,7 @@ impl Paths {
         for (prefix, site) in &mut self.0 {
             let known = last.0.iter().find(|(known, _)| known == prefix);
             if let Some((_, known)) = known {
-                site.meter = Arc::clone(&known.meter);
+                site.adopt(known);
             }
         }
     }
@@ -330,7 +331,7 @@ mod tests {
     fn reason<'a>(table: &'a RouteTable, host: &str, path: &str) -> Option<&'a str> {
         match &table.lookup(host, path)?.route {
             Route::Unavailable(outage) => Some(outage.reason()),
-            other @ Route::To(_) => panic!("{other:?}"),
+            other @ (Route::To(_) | Route::Redirect(_)) => panic!("{other:?}"),
         }
     }
 

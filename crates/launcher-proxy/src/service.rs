@@ -1,7 +1,8 @@
 use std::pin::pin;
 use std::sync::Arc;
 
-use http::{HeaderMap, Request, Response, StatusCode, Version};
+use http::header::STRICT_TRANSPORT_SECURITY;
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Version};
 use hyper::body::{Body, Incoming};
 use hyper::upgrade::OnUpgrade;
 
@@ -16,6 +17,7 @@ use crate::load::{OpenRequest, OpenUpgrade};
 use crate::meter::{Record, UpgradedRecord};
 use crate::pages::{Format, Refusal};
 use crate::proxy::Shared;
+use crate::redirect::{self, Asked};
 use crate::route::Route;
 use crate::route_table::Found;
 use crate::settings::SiteSettings;
@@ -40,8 +42,7 @@ pub(crate) struct Client {
 
 /// What a request is for.
 struct Wanted<'request> {
-    host: &'request str,
-    path: &'request str,
+    asked: Asked<'request>,
     /// The SockJS session that it belongs to.
     session: Option<u64>,
 }
@@ -54,6 +55,7 @@ struct Turn {
     prefix: usize,
     /// Whether upstreams get that.
     strips: bool,
+    hsts: Option<HeaderValue>,
     /// Whether the client is to be told whose it is now.
     is_new: bool,
 }
@@ -66,8 +68,10 @@ impl Client {
             Ok(response) => response,
             Err(refusal) => {
                 record.refused(&self.shared.unknown);
-                self.shared.refusals.count(refusal.code());
-                refusal.page(format)
+                if !matches!(refusal, Refusal::Moved(_)) {
+                    self.shared.refusals.count(refusal.code());
+                }
+                refusal.page(format, &self.shared.config.pages)
             }
         }
     }
@@ -85,13 +89,17 @@ impl Client {
         let mut visitor = Visitor::of(request.headers(), &self.arrival, trusted);
         let host = visitor.host.take().unwrap_or(host);
         self.ask(&visitor)?;
-        let uri = request.uri().clone();
-        let path = uri.path();
+        let (uri, method) = (request.uri().clone(), request.method().clone());
         let sessions = &self.shared.sessions;
+        let session = sockjs_path::session(uri.path());
         let wanted = Wanted {
-            host: &host,
-            path,
-            session: sockjs_path::session(path).map(|session| sessions.key(&host, session)),
+            session: session.map(|session| sessions.key(&host, session)),
+            asked: Asked {
+                host: &host,
+                uri: &uri,
+                method: &method,
+                https: visitor.https,
+            },
         };
         let turn = self.turn(&wanted, Some(request.headers()), &[], record)?;
         let turn = turn.ok_or(Refusal::BadGateway)?;
@@ -128,11 +136,7 @@ impl Client {
         tried: &[Upstream],
         record: &mut Record,
     ) -> Result<Option<Turn>, Refusal> {
-        let Wanted {
-            host,
-            path,
-            session,
-        } = *wanted;
+        let (Asked { host, uri, .. }, session) = (&wanted.asked, wanted.session);
         let Shared {
             config, sessions, ..
         } = &*self.shared;
@@ -141,15 +145,20 @@ impl Client {
         loop {
             // Not held for longer than the choice takes, and never while an answer is awaited.
             let table = self.shared.table.load();
-            let Some(Found { site, prefix }) = table.find(host, path) else {
-                return Err(Refusal::UnknownHost(host.to_owned()));
+            let Some(Found { site, prefix }) = table.find(host, uri.path()) else {
+                return Err(Refusal::UnknownHost((*host).to_owned()));
             };
             record.belongs_to(&site.meter);
+            if let Some(moved) = redirect::of(site, &wanted.asked) {
+                return Err(Refusal::Moved(moved));
+            }
             let upstreams = match &site.route {
                 Route::To(upstreams) => upstreams,
+                // Sent elsewhere, if that is a place.
+                Route::Redirect(_) => return Err(Refusal::BadGateway),
                 Route::Unavailable(outage) => {
                     return Err(Refusal::Unavailable {
-                        host: host.to_owned(),
+                        host: (*host).to_owned(),
                         outage: outage.clone(),
                     });
                 }
@@ -173,6 +182,7 @@ impl Client {
                         settings: Arc::clone(settings),
                         prefix: prefix.len(),
                         strips: site.strip_prefix,
+                        hsts: site.hsts.clone().filter(|_| wanted.asked.https),
                     }));
                 }
                 Choice::Nobody => return Ok(None),
@@ -197,11 +207,11 @@ impl Client {
         headers::prepare_request(
             request.headers_mut(),
             version,
-            wanted.host,
+            wanted.asked.host,
             visitor,
             protocol,
         );
-        let (prefix, _) = wanted.path.split_at(turn.prefix);
+        let (prefix, _) = wanted.asked.uri.path().split_at(turn.prefix);
         if turn.strips && !prefix.is_empty() {
             headers::set_prefix(request.headers_mut(), prefix);
             *request.uri_mut() = target::without_prefix(request.uri(), prefix.len());
@@ -215,11 +225,16 @@ impl Client {
             open,
             settings,
             is_new,
+            hsts,
             ..
         } = turn;
         *response.version_mut() = Version::HTTP_11;
         let status = response.status();
         headers::prepare_response(response.headers_mut(), status);
+        if let Some(hsts) = hsts {
+            let known = response.headers_mut().entry(STRICT_TRANSPORT_SECURITY);
+            known.or_insert(hsts);
+        }
         if let (true, Some(affinity), Some(token)) =
             (is_new, &config.affinity, open.upstream().token())
         {
@@ -228,7 +243,7 @@ impl Client {
         if status == StatusCode::SWITCHING_PROTOCOLS {
             let Some(client) = client else {
                 let failure = Failure::UnaskedUpgrade;
-                return Err(no_answer(wanted.host, open.upstream(), &failure));
+                return Err(no_answer(wanted.asked.host, open.upstream(), &failure));
             };
             record.answered(open.upstream(), status);
             let upgraded = UpgradedRecord::begin(record, open.upstream());
@@ -263,7 +278,7 @@ impl Client {
                 Ok(answered) => return Ok((answered, turn)),
                 Err(failed) => failed,
             };
-            let refusal = no_answer(wanted.host, upstream, &failed.failure);
+            let refusal = no_answer(wanted.asked.host, upstream, &failed.failure);
             timeouts += usize::from(matches!(failed.failure, Failure::ConnectTimeout));
             tried.push(upstream.clone());
             drop(turn);

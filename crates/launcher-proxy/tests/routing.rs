@@ -169,7 +169,7 @@ async fn an_app_that_is_not_running_gets_503() {
     let world = World::new(table).await;
     let answer = world.connect().await.ask(&get("/")).await;
     assert_eq!(answer.status(), 503);
-    assert_eq!(answer.header("retry-after"), Some("5"));
+    assert_eq!(answer.header("retry-after"), Some("30"));
     assert!(answer.body.contains("stopped"));
 }
 

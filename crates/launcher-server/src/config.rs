@@ -11,11 +11,11 @@ use std::{
 
 use clap::{ArgAction, Args, builder::FalseyValueParser, value_parser};
 use launcher_core::{
-    BuildSettings, Patience,
+    BuildSettings, Hostname, Patience, SiteAddress,
     routing::{InvalidRedisUrl, RedisServer},
     source::{NodeImage, SourceMapSupport},
 };
-use launcher_proxy::{Affinity, TrustedProxies};
+use launcher_proxy::{Affinity, CustomPages, InvalidPage, TrustedProxies};
 use thiserror::Error;
 
 use crate::route_source::{InvalidSource, RouteSource};
@@ -70,6 +70,11 @@ pub(crate) struct ProxyArgs {
         value_name = "NAME"
     )]
     affinity_cookie: String,
+
+    /// A directory with pages in the place of the router's own: starting.html, stopped.html, crashed.html,
+    /// maintenance.html, unknown-hostname.html, …, error.html. Read at the start.
+    #[arg(long, env = "LAUNCHER_PAGES", value_name = "DIR")]
+    pages: Option<PathBuf>,
 }
 
 /// The same, checked.
@@ -81,6 +86,7 @@ pub(crate) struct ProxyConfig {
     pub(crate) client_connections: Option<u32>,
     pub(crate) client_requests: Option<u32>,
     pub(crate) affinity_cookie: String,
+    pub(crate) pages: CustomPages,
 }
 
 /// Flags of `serve`.
@@ -96,6 +102,15 @@ pub(crate) struct ServeArgs {
 
     #[command(flatten)]
     proxy: ProxyArgs,
+
+    /// The hostname, of those that instances have, whose app also gets requests for hostnames that nobody has.
+    #[arg(long, env = "LAUNCHER_DEFAULT_HOSTNAME", value_name = "HOSTNAME", value_parser = SiteAddress::parse)]
+    default_hostname: Option<SiteAddress>,
+
+    /// The hostname under which visitors' port leads to the launcher itself: what the control port has, needs no
+    /// port of its own then. Only while that port is on a loopback address.
+    #[arg(long, env = "LAUNCHER_DOMAIN", value_name = "HOSTNAME", value_parser = Hostname::parse)]
+    launcher_domain: Option<Hostname>,
 
     #[arg(
         long,
@@ -348,6 +363,8 @@ pub(crate) struct StandaloneConfig {
 pub(crate) struct Config {
     pub(crate) control: SocketAddr,
     pub(crate) proxy: ProxyConfig,
+    pub(crate) default_hostname: Option<SiteAddress>,
+    pub(crate) launcher_domain: Option<Hostname>,
     pub(crate) redis: Option<RedisServer>,
     pub(crate) data_dir: PathBuf,
     pub(crate) launcher_id: Option<String>,
@@ -375,6 +392,13 @@ pub(crate) enum ConfigError {
          127.0.0.1, and an SSH tunnel (ssh -L {1}:127.0.0.1:{1} …) from elsewhere"
     )]
     NotLoopback(IpAddr, u16),
+    #[error(
+        "--launcher-domain {0}: the launcher has no accounts yet, and whoever can talk to it can run programs as \
+         root on this machine, so visitors' port (--proxy-listen) has to be on a loopback address with it"
+    )]
+    OpenDomain(Hostname),
+    #[error("--pages: {0}")]
+    Pages(#[from] InvalidPage),
     #[error("--proxy-protocol: nobody may use it as long as --trusted-proxies names nobody")]
     ProxyProtocolOfNobody,
     #[error(
@@ -397,7 +421,9 @@ impl ProxyArgs {
         if Affinity::new(self.affinity_cookie.as_str(), [0; 32]).is_none() {
             return Err(ConfigError::CookieName(self.affinity_cookie));
         }
+        let pages = self.pages.as_deref().map(CustomPages::read).transpose()?;
         Ok(ProxyConfig {
+            pages: pages.unwrap_or_default(),
             listen: self.proxy_listen,
             trusted_proxies: self.trusted_proxies,
             proxy_protocol: self.proxy_protocol,
@@ -427,6 +453,11 @@ impl ServeArgs {
         if !self.bind_ip.is_loopback() {
             return Err(ConfigError::NotLoopback(self.bind_ip, self.port));
         }
+        if let Some(domain) = &self.launcher_domain
+            && !self.proxy.proxy_listen.ip().is_loopback()
+        {
+            return Err(ConfigError::OpenDomain(domain.clone()));
+        }
         let redis = self.redis_url.filter(|url| !url.0.is_empty());
         let redis = redis.map(|url| url.redis("--redis-url")).transpose()?;
         let node_image =
@@ -437,6 +468,8 @@ impl ServeArgs {
         Ok(Config {
             control: SocketAddr::new(self.bind_ip, self.port),
             proxy: self.proxy.check()?,
+            default_hostname: self.default_hostname,
+            launcher_domain: self.launcher_domain,
             redis,
             data_dir: self.data_dir,
             launcher_id: self.launcher_id,

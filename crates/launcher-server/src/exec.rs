@@ -69,7 +69,7 @@ pub(crate) async fn open(
     Path(ticket): Path<String>,
     request: Request,
 ) -> Response {
-    if !origin::is_trusted(request.headers()) {
+    if !origin::is_trusted(request.headers(), control.domain.as_ref()) {
         return foreign_page();
     }
     let terminals = control.api.launcher().terminals();

@@ -33,7 +33,7 @@ pub(crate) fn path(secret: &str) -> String {
 /// Answers at once; what follows is done in the background. Whoever does not know a secret learns no
 /// more here than anywhere else where nothing is.
 pub(crate) async fn receive(State(control): State<Control>, request: Request) -> Response {
-    if !origin::is_trusted(request.headers()) {
+    if !origin::is_trusted(request.headers(), control.domain.as_ref()) {
         return foreign_page();
     }
     let launcher = control.api.launcher();

@@ -1,6 +1,11 @@
 //! The control port: DDP, the launcher's health, and who may reach them; uploads, hooks and terminals are in files of their own.
 
-use std::{future::Future, net::SocketAddr, pin::pin, time::Duration};
+use std::{
+    future::Future,
+    net::{IpAddr, SocketAddr},
+    pin::pin,
+    time::Duration,
+};
 
 use axum::{
     Extension, Json, Router,
@@ -16,7 +21,7 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
-use launcher_core::{Health, routing::Reachable};
+use launcher_core::{Health, Hostname, routing::Reachable};
 use launcher_proxy::Proxy;
 use serde_json::{Map, Value, json};
 use tokio::{
@@ -52,6 +57,8 @@ pub(crate) struct Control {
     pub(crate) router: Proxy,
     /// Whether a proxy stands before the control port, which may be reached by any name.
     pub(crate) proxied: bool,
+    /// The only name by which these pages are reached, if that is through the launcher's own router.
+    pub(crate) domain: Option<Hostname>,
 }
 
 /// Serves the control port until `stopped`, then finishes what is in flight.
@@ -60,6 +67,7 @@ pub(crate) async fn serve(
     control: Control,
     stopped: impl Future<Output = ()>,
 ) {
+    let through_router = control.domain.is_some();
     let router = Router::new()
         .route("/", get(welcome))
         .route("/health", get(health))
@@ -75,6 +83,10 @@ pub(crate) async fn serve(
             addressed_here,
         ))
         .with_state(control);
+    let router = match through_router {
+        true => router.layer(middleware::from_fn(from_visitor)),
+        false => router,
+    };
     serve_router(listener, router, stopped).await;
 }
 
@@ -129,11 +141,27 @@ async fn serve_connection(stream: TcpStream, router: Router, stopping: Cancellat
 
 /// Lets in what is not for another name.
 async fn addressed_here(State(control): State<Control>, request: Request, next: Next) -> Response {
-    if control.proxied || origin::is_addressed_here(request.headers()) {
+    let headers = request.headers();
+    let is_here = match &control.domain {
+        Some(domain) => origin::is_addressed_to(headers, domain),
+        None => control.proxied || origin::is_addressed_here(headers),
+    };
+    if is_here {
         next.run(request).await
     } else {
         (StatusCode::FORBIDDEN, FOREIGN_NAME).into_response()
     }
+}
+
+/// Takes the visitor, of whom the router has told, for who has connected.
+async fn from_visitor(mut request: Request, next: Next) -> Response {
+    let told = request.headers().get("x-forwarded-for");
+    let told = told.and_then(|address| address.to_str().ok()?.parse::<IpAddr>().ok());
+    if let Some(address) = told {
+        let visitor = ConnectInfo(SocketAddr::new(address, 0));
+        request.extensions_mut().insert(visitor);
+    }
+    next.run(request).await
 }
 
 /// DDP on all its transports, wherever there is no other page.
@@ -142,7 +170,7 @@ async fn ddp(
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     request: Request,
 ) -> Response {
-    if !origin::is_trusted(request.headers()) {
+    if !origin::is_trusted(request.headers(), control.domain.as_ref()) {
         return foreign_page();
     }
     match control.api.server().handle(request, peer).await {

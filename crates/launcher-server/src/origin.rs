@@ -8,17 +8,34 @@
 //! (DNS rebinding).
 
 use axum::http::{HeaderMap, header::HOST, header::ORIGIN, uri::Authority};
+use launcher_core::Hostname;
 use url::{Host, Url};
 
 /// Whether a request comes from a program, which says nothing of pages, or from a page that was
-/// served by this machine.
-pub(crate) fn is_trusted(headers: &HeaderMap) -> bool {
+/// served by this machine, or by the launcher under its own name, if it is reached by one.
+pub(crate) fn is_trusted(headers: &HeaderMap, own: Option<&Hostname>) -> bool {
     let mut origins = headers.get_all(ORIGIN).iter().peekable();
     if origins.peek().is_none() {
         let mut sites = headers.get_all("sec-fetch-site").iter();
         return sites.all(|site| site == "same-origin" || site == "none");
     }
-    origins.all(|origin| origin.to_str().is_ok_and(is_local))
+    origins.all(|origin| {
+        let origin = origin
+            .to_str()
+            .ok()
+            .and_then(|origin| Url::parse(origin).ok());
+        origin.is_some_and(|origin| is_local(&origin) || is_own(&origin, own))
+    })
+}
+
+/// Whether a request is for this name.
+pub(crate) fn is_addressed_to(headers: &HeaderMap, name: &Hostname) -> bool {
+    let mut hosts = headers.get_all(HOST).iter().peekable();
+    hosts.peek().is_some()
+        && hosts.all(|host| {
+            let authority = Authority::try_from(host.as_bytes());
+            authority.is_ok_and(|authority| is_name(authority.host(), name))
+        })
 }
 
 /// Whether a request is for an address, or for the only name that always leads here.
@@ -34,9 +51,18 @@ pub(crate) fn is_addressed_here(headers: &HeaderMap) -> bool {
     })
 }
 
-fn is_local(origin: &str) -> bool {
-    let url = Url::parse(origin).ok();
-    match url.as_ref().and_then(Url::host) {
+fn is_name(host: &str, name: &Hostname) -> bool {
+    let host = host.strip_suffix('.').unwrap_or(host);
+    host.eq_ignore_ascii_case(name.as_str())
+}
+
+fn is_own(origin: &Url, own: Option<&Hostname>) -> bool {
+    let host = origin.host_str();
+    host.zip(own).is_some_and(|(host, own)| is_name(host, own))
+}
+
+fn is_local(origin: &Url) -> bool {
+    match origin.host() {
         // Not names below it: hostnames of apps may end so.
         Some(Host::Domain(name)) => name == "localhost",
         Some(Host::Ipv4(ip)) => ip.is_loopback(),
@@ -54,7 +80,7 @@ mod tests {
         for origin in origins {
             headers.append(ORIGIN, origin.parse().unwrap());
         }
-        is_trusted(&headers)
+        is_trusted(&headers, None)
     }
 
     #[test]
@@ -84,11 +110,29 @@ mod tests {
         assert!(!trusted(&["http://localhost", "https://evil.test"]));
     }
 
+    #[test]
+    fn its_own_pages_may_connect_where_it_has_a_name() {
+        let own = Hostname::parse("launcher.test").unwrap();
+        let trusted = |origin: &'static str| {
+            let headers = HeaderMap::from_iter([(ORIGIN, origin.parse().unwrap())]);
+            is_trusted(&headers, Some(&own))
+        };
+        assert!(trusted("https://Launcher.test:8000"));
+        assert!(trusted("http://localhost"));
+        assert!(!trusted("https://app.launcher.test"));
+        let addressed = |host: &'static str| {
+            is_addressed_to(&HeaderMap::from_iter([(HOST, host.parse().unwrap())]), &own)
+        };
+        assert!(addressed("launcher.test:8000"));
+        assert!(!addressed("evil.test"));
+        assert!(!is_addressed_to(&HeaderMap::new(), &own));
+    }
+
     fn from(site: &'static str, origin: Option<&'static str>) -> bool {
         let mut headers = HeaderMap::new();
         headers.insert("sec-fetch-site", site.parse().unwrap());
         headers.extend(origin.map(|origin| (ORIGIN, origin.parse().unwrap())));
-        is_trusted(&headers)
+        is_trusted(&headers, None)
     }
 
     #[test]

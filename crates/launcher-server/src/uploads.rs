@@ -56,7 +56,7 @@ pub(crate) fn path(secret: &str) -> String {
 
 /// `/uploads`
 pub(crate) async fn all(State(control): State<Control>, request: Request) -> Response<Body> {
-    if !origin::is_trusted(request.headers()) {
+    if !origin::is_trusted(request.headers(), control.domain.as_ref()) {
         return foreign_page();
     }
     let uploads = control.api.launcher().uploads();
@@ -76,7 +76,7 @@ pub(crate) async fn one(
     Path(secret): Path<String>,
     request: Request,
 ) -> Response<Body> {
-    if !origin::is_trusted(request.headers()) {
+    if !origin::is_trusted(request.headers(), control.domain.as_ref()) {
         return foreign_page();
     }
     let uploads = control.api.launcher().uploads();

@@ -125,8 +125,8 @@ impl Instances {
     pub(crate) async fn add(&self, record: AppInstance) -> Result<(), Error> {
         let _launch = self.launches.read().await;
         let _order = self.wishes.lock().await;
-        for hostname in &record.hostnames {
-            self.check_free(hostname, &record.id)?;
+        for site in &record.hostnames {
+            self.check_free(&site.address, &record.id)?;
         }
         self.check_launch(&record)?;
         let record = self.with_first_release(record).await?;
@@ -155,7 +155,7 @@ impl Instances {
         let id = record.id.clone();
         record
             .hostnames
-            .retain(|hostname| self.check_free(hostname, &id).is_ok());
+            .retain(|site| self.check_free(&site.address, &id).is_ok());
         let record = self.with_first_release(record).await?;
         self.store.put(&record).await?;
         self.enter(record);

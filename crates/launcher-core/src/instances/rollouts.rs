@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::{Goal, Instances};
 use crate::{
-    AppInstance, Error, Hostname, InstanceView, Wanted,
+    AppInstance, Error, InstanceView, Site, Wanted,
     app_instance::Rollout,
     deployments::{Deployment, DeploymentStatus, DeploymentStep},
     engine::EngineImage,
@@ -19,7 +19,7 @@ pub(crate) struct Order {
     /// Whether an instance that is stopped runs then.
     pub(crate) starts: bool,
     /// Hostnames to have from the switch on, if those are to change as well.
-    pub(crate) hostnames: Option<Vec<Hostname>>,
+    pub(crate) hostnames: Option<Vec<Site>>,
     /// Changes what is to run.
     pub(crate) change: ContentChange,
 }
@@ -49,7 +49,7 @@ pub(super) struct Switched {
     release: Option<String>,
     from_release: Option<String>,
     /// Those that the release before had in the end.
-    hostnames: Vec<Hostname>,
+    hostnames: Vec<Site>,
 }
 
 /// What was recorded for an order.
@@ -77,8 +77,8 @@ impl Instances {
         let overtaken = record.rollout.take();
         let before = record.hostnames.clone();
         (order.change)(&mut record)?;
-        for hostname in order.hostnames.iter().flatten() {
-            self.check_free(hostname, id)?;
+        for site in order.hostnames.iter().flatten() {
+            self.check_free(&site.address, id)?;
         }
         record.wish += 1;
         record.generation = record.wish;
@@ -191,7 +191,7 @@ impl Instances {
         let before = record.hostnames.clone();
         if let Some(hostnames) = rollout.hostnames {
             // What somebody else was given meanwhile stays with them.
-            let is_free = |name: &Hostname| self.check_free(name, &record.id).is_ok();
+            let is_free = |site: &Site| self.check_free(&site.address, &record.id).is_ok();
             record.hostnames = hostnames.into_iter().filter(is_free).collect();
         }
         Switched {
@@ -321,13 +321,7 @@ impl Instances {
     }
 
     /// A release has taken the place of another: both are written down as what they are now.
-    async fn follow_on(
-        &self,
-        id: &str,
-        release: &str,
-        from: Option<&str>,
-        hostnames: Vec<Hostname>,
-    ) {
+    async fn follow_on(&self, id: &str, release: &str, from: Option<&str>, hostnames: Vec<Site>) {
         let current = |release: &mut Release| release.status = ReleaseStatus::Current;
         let superseded = |release: &mut Release| {
             release.status = ReleaseStatus::Superseded;

@@ -60,6 +60,14 @@ impl Instances {
         })
     }
 
+    pub(crate) async fn set_maintenance(&self, id: &str, on: bool) -> Result<(), Error> {
+        let set = self.change(id, |_, record| {
+            record.maintenance = on;
+            Ok(())
+        });
+        set.await.map(drop)
+    }
+
     pub(crate) async fn set_auto_deploy(&self, id: &str, auto_deploy: bool) -> Result<(), Error> {
         let set = self.change(id, |_, record| {
             record.auto_deploy = auto_deploy;

@@ -7,7 +7,8 @@ use tokio::time::timeout;
 
 use super::Launcher;
 use crate::{
-    AppInstance, ContainerConfig, Environment, Error, Hostname, ImageName, Wanted,
+    AppInstance, ContainerConfig, Environment, Error, ImageName, Site, SiteAddress, SiteOptions,
+    Wanted,
     engine::{EngineError, LABEL_RECORD},
     environment::{self, masked_command},
     health::HealthSettings,
@@ -30,7 +31,7 @@ pub struct LaunchOptions {
     /// The app's variables.
     pub env: Environment,
     /// Hostnames to route to it.
-    pub hostnames: Vec<Hostname>,
+    pub hostnames: Vec<Site>,
     /// Address to publish and route to instead of the one that ports are bound to.
     pub host: Option<String>,
     /// Whether its container is replaced when a registry tells of a newer image.
@@ -76,6 +77,7 @@ impl Launcher {
             image: options.image,
             env: options.env,
             hostnames: options.hostnames,
+            maintenance: false,
             host: options.host,
             created_at: Timestamp::now(),
             wanted: wanted.clone(),
@@ -257,19 +259,47 @@ impl Launcher {
         Ok(self.instances.view(id)?.record.env.clone())
     }
 
-    /// Routes a hostname to the instance. One that it has already changes nothing.
+    /// Routes a hostname to the instance. Of one that it has already only the options change, where any are given.
     ///
     /// # Errors
     /// [`Error::NoSuchInstance`], [`Error::HostnameTaken`], [`Error::TooManyHostnames`].
-    pub async fn add_hostname(&self, id: &str, hostname: Hostname) -> Result<(), Error> {
-        self.instances.add_hostname(id, hostname).await
+    pub async fn add_hostname(
+        &self,
+        id: &str,
+        address: SiteAddress,
+        options: Option<SiteOptions>,
+    ) -> Result<(), Error> {
+        self.instances.add_hostname(id, address, options).await
+    }
+
+    /// Gives a hostname of the instance these options, and no others.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchInstance`], [`Error::NoSuchHostname`].
+    pub async fn set_hostname_options(
+        &self,
+        id: &str,
+        address: &SiteAddress,
+        options: SiteOptions,
+    ) -> Result<(), Error> {
+        self.instances
+            .set_hostname_options(id, address, options)
+            .await
+    }
+
+    /// Tells visitors that somebody works on the instance, whether it runs or not; or no longer.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchInstance`].
+    pub async fn set_maintenance(&self, id: &str, on: bool) -> Result<(), Error> {
+        self.instances.set_maintenance(id, on).await
     }
 
     /// No longer routes a hostname to the instance. One that it does not have changes nothing.
     ///
     /// # Errors
     /// [`Error::NoSuchInstance`].
-    pub async fn remove_hostname(&self, id: &str, hostname: &Hostname) -> Result<(), Error> {
+    pub async fn remove_hostname(&self, id: &str, hostname: &SiteAddress) -> Result<(), Error> {
         self.instances.remove_hostname(id, hostname).await
     }
 

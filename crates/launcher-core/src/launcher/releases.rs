@@ -222,7 +222,7 @@ impl Launcher {
         let record = &view.record;
         let root_url = record.env.get("ROOT_URL").map(String::as_str);
         let target = ProbeTarget::new(&view.host, port, &record.health)
-            .visited_at(root_url, record.hostnames.first());
+            .visited_at(root_url, record.first_hostname());
         self.shared.prober.probe(&target, true).await.map(drop)
     }
 

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::Shared;
 use crate::{
-    AppInstance, ContainerConfig, Environment, Error, Hostname, ImageName, Limits, MAX_REPLICAS,
+    AppInstance, ContainerConfig, Environment, Error, ImageName, Limits, MAX_REPLICAS, Site,
     Wanted,
     engine::{Container, ContainerState, LABEL_RECORD},
     health::HealthSettings,
@@ -20,7 +20,7 @@ use crate::{
 #[serde(rename_all = "camelCase")]
 struct Label {
     image: ImageName,
-    hostnames: Vec<Hostname>,
+    hostnames: Vec<Site>,
     #[serde(default)]
     host: Option<String>,
     created_at: Timestamp,
@@ -143,6 +143,7 @@ fn record(
         image_id: Some(source.image_id.clone()),
         env: environment(inspected, &label.variables),
         hostnames: label.hostnames,
+        maintenance: false,
         host: label.host,
         created_at: label.created_at,
         wanted: match is_running {

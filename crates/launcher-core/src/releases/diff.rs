@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::Content;
 use crate::{
-    ContainerConfig,
+    ContainerConfig, SiteOptions,
     environment::{self, Environment},
 };
 
@@ -44,11 +44,20 @@ pub fn diff(a: &Content, b: &Content) -> Vec<Difference> {
     );
     note("imageId", a.image_id.clone(), b.image_id.clone());
     let names = |content: &Content| {
-        let mut names: Vec<_> = content.hostnames.iter().map(ToString::to_string).collect();
+        let sites = content.hostnames.iter();
+        let mut names: Vec<_> = sites.map(|site| site.address.to_string()).collect();
         names.sort_unstable();
         Some(names.join(", "))
     };
     note("hostnames", names(a), names(b));
+    let special = |content: &Content| {
+        let sites = content.hostnames.iter();
+        let sites = sites.filter(|site| site.options != SiteOptions::default());
+        let options = sites.map(|site| (site.address.to_string(), &site.options));
+        let options: BTreeMap<_, _> = options.collect();
+        (!options.is_empty()).then(|| serde_json::to_string(&options).unwrap_or_default())
+    };
+    note("hostnameOptions", special(a), special(b));
     for (prefix, a, b) in [
         (
             "limits",

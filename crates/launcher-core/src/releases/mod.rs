@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AppInstance, ContainerConfig, Environment, Hostname, ImageName, Limits, health::HealthSettings,
+    AppInstance, ContainerConfig, Environment, ImageName, Limits, Site, health::HealthSettings,
 };
 
 pub use diff::{Difference, diff};
@@ -49,8 +49,8 @@ pub struct Content {
     pub digest: Option<String>,
     /// The app's variables, secrets included.
     pub env: Environment,
-    /// Its hostnames.
-    pub hostnames: Vec<Hostname>,
+    /// Its hostnames, with their options.
+    pub hostnames: Vec<Site>,
     /// What its containers may use.
     #[serde(default)]
     pub limits: Limits,

@@ -117,13 +117,17 @@ impl RouteBoard {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{SiteOptions, routing::Page};
 
     fn route(hostname: &str, instance: &str) -> RouteDocument {
         RouteDocument {
             hostname: hostname.to_owned(),
             instance_id: instance.to_owned(),
             upstreams: Vec::new(),
-            page: Some("stopped".to_owned()),
+            page: Some(Page::Stopped),
+            progress: None,
+            options: SiteOptions::default(),
+            is_default: false,
         }
     }
 

@@ -62,18 +62,22 @@ impl RouteCopy {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{SiteOptions, routing::Page};
 
     #[test]
     fn the_last_routes_are_there_again_and_half_a_file_is_an_error() {
         let directory = tempfile::tempdir().unwrap();
         let copy = RouteCopy::in_directory(directory.path());
         assert_eq!(copy.load().unwrap(), None);
-        for page in ["starting", "stopped"] {
+        for page in [Page::Starting, Page::Stopped] {
             let routes = [RouteDocument {
                 hostname: "a.test".to_owned(),
                 instance_id: "todos".to_owned(),
                 upstreams: Vec::new(),
-                page: Some(page.to_owned()),
+                page: Some(page),
+                progress: None,
+                options: SiteOptions::default(),
+                is_default: false,
             }];
             copy.save(&routes).unwrap();
             assert_eq!(copy.load().unwrap().unwrap(), routes);

@@ -1,8 +1,8 @@
-//! A route as it is told to proxies elsewhere.
+//! A route as it is told to proxies, here and elsewhere.
 
 use serde::{Deserialize, Serialize};
 
-use super::{Backend, Route, Target};
+use crate::SiteOptions;
 
 /// All that a proxy has to know of a route.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
@@ -15,9 +15,22 @@ pub struct RouteDocument {
     /// The servers of its app. Without one that serves, visitors get a page.
     #[serde(default)]
     pub upstreams: Vec<UpstreamDocument>,
-    /// What the page says: `starting`, `stopped`, `crashed`, …
+    /// What the page says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub page: Option<String>,
+    pub page: Option<Page>,
+    /// How far a start is, in a sentence for visitors.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<String>,
+    /// What is special about requests there.
+    #[serde(default, skip_serializing_if = "is_plain")]
+    pub options: SiteOptions,
+    /// Whether requests for hostnames that nobody has go there, too.
+    #[serde(
+        default,
+        rename = "default",
+        skip_serializing_if = "std::ops::Not::not"
+    )]
+    pub is_default: bool,
 }
 
 /// One server of an app.
@@ -44,6 +57,23 @@ pub enum UpstreamState {
     Draining,
 }
 
+/// Why nothing serves.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Page {
+    /// Somebody has stopped it.
+    Stopped,
+    /// The program ends again and again.
+    Crashed,
+    /// The instance is being removed.
+    Removing,
+    /// Somebody works on it.
+    Maintenance,
+    /// It will soon. What a newer launcher may say, and this one does not know, is taken to pass as well.
+    #[serde(other)]
+    Starting,
+}
+
 impl UpstreamState {
     /// The word for it.
     #[must_use]
@@ -55,69 +85,60 @@ impl UpstreamState {
     }
 }
 
-impl From<&Route> for RouteDocument {
-    fn from(route: &Route) -> Self {
-        let (upstreams, page) = match &route.target {
-            Target::Unavailable(page) => (Vec::new(), Some((*page).to_owned())),
-            Target::Backends { serving, draining } => {
-                let serving = serving.iter().map(|b| (b, UpstreamState::Serving));
-                let draining = draining.iter().map(|b| (b, UpstreamState::Draining));
-                let all = serving.chain(draining);
-                let all = all.map(|(backend, state)| upstream(backend, state));
-                (all.collect(), None)
-            }
-        };
-        Self {
-            hostname: route.hostname.to_string(),
-            instance_id: route.instance.clone(),
-            upstreams,
-            page,
+impl Page {
+    /// The word for it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Stopped => "stopped",
+            Self::Crashed => "crashed",
+            Self::Removing => "removing",
+            Self::Maintenance => "maintenance",
         }
+    }
+}
+
+impl UpstreamDocument {
+    /// Whether it gets requests.
+    #[must_use]
+    pub fn is_serving(&self) -> bool {
+        self.state == UpstreamState::Serving
     }
 }
 
 impl RouteDocument {
-    /// Where it leads.
-    #[must_use]
-    pub fn target(&self) -> Target {
-        if self.serving().next().is_none() {
-            return Target::Unavailable(page(self.page.as_deref().unwrap_or_default()));
-        }
-        Target::Backends {
-            serving: self.serving().map(backend).collect(),
-            draining: self.with(UpstreamState::Draining).map(backend).collect(),
-        }
+    /// The servers that get requests.
+    pub fn serving(&self) -> impl Iterator<Item = &UpstreamDocument> {
+        self.upstreams.iter().filter(|u| u.is_serving())
     }
 
-    pub(super) fn serving(&self) -> impl Iterator<Item = &UpstreamDocument> {
-        self.with(UpstreamState::Serving)
-    }
-
-    fn with(&self, state: UpstreamState) -> impl Iterator<Item = &UpstreamDocument> {
-        self.upstreams.iter().filter(move |u| u.state == state)
+    /// The servers that only answer what they have.
+    pub fn draining(&self) -> impl Iterator<Item = &UpstreamDocument> {
+        self.upstreams.iter().filter(|u| !u.is_serving())
     }
 }
 
-fn upstream(backend: &Backend, state: UpstreamState) -> UpstreamDocument {
-    UpstreamDocument {
-        host: backend.host.clone(),
-        port: backend.port,
-        state,
-        release: backend.release,
-    }
+fn is_plain(options: &SiteOptions) -> bool {
+    *options == SiteOptions::default()
 }
 
-fn backend(upstream: &UpstreamDocument) -> Backend {
-    Backend {
-        host: upstream.host.clone(),
-        port: upstream.port,
-        release: upstream.release,
-    }
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// What a newer launcher may say, and this one does not know, is taken to pass.
-fn page(word: &str) -> &'static str {
-    const KNOWN: [&str; 3] = ["stopped", "crashed", "removing"];
-    let known = KNOWN.into_iter().find(|known| *known == word);
-    known.unwrap_or("starting")
+    #[test]
+    fn what_older_and_newer_launchers_write_is_read() {
+        let read = |json: &str| serde_json::from_str::<RouteDocument>(json).unwrap();
+        let old = read(r#"{"hostname": "a.test", "instanceId": "i", "page": "stopped"}"#);
+        assert_eq!(old.page, Some(Page::Stopped));
+        assert_eq!(old.options, SiteOptions::default());
+        let new = read(
+            r#"{"hostname": "a.test", "instanceId": "i", "page": "asleep", "options": {"color": 1, "https": true}}"#,
+        );
+        assert_eq!(new.page, Some(Page::Starting));
+        assert!(new.options.https);
+        let again = read(&serde_json::to_string(&new).unwrap());
+        assert_eq!(again, new);
+    }
 }

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::Store;
 use crate::{
-    AppInstance, Environment, Hostname, Image, ImageName, Limits, Run, Wanted,
+    AppInstance, Environment, Image, ImageName, Limits, Run, SiteAddress, Wanted,
     app_instance::Rollout,
     health::HealthSettings,
     stats::{DAY, MovedBytes, StatsMinute},
@@ -41,7 +41,12 @@ pub(crate) fn sample_instance(id: &str, minute: i64) -> AppInstance {
             ),
             ("A".to_owned(), "line\nbreak \"quoted\" $(x)".to_owned()),
         ]),
-        hostnames: vec![Hostname::parse("a.test").expect("a valid hostname")],
+        hostnames: vec![
+            SiteAddress::parse("a.test")
+                .expect("a valid hostname")
+                .into(),
+        ],
+        maintenance: false,
         host: Some("10.0.0.1".to_owned()),
         created_at: at,
         wanted: Wanted::Running {
@@ -90,6 +95,7 @@ async fn keeps_instances(store: &dyn Store) {
     let changed = AppInstance {
         wanted: Wanted::Stopped { kill: true },
         hostnames: Vec::new(),
+        maintenance: false,
         host: None,
         ..first
     };

@@ -1,7 +1,7 @@
 //! Reading method arguments, with errors that say which one and what it should be.
 
 use ddp_server::{Error, ejson::Value};
-use launcher_core::{Hostname, ImageName, Rights, source::SourceMapSupport};
+use launcher_core::{ImageName, Rights, SiteAddress, source::SourceMapSupport};
 use url::Url;
 
 use super::errors::bad_request;
@@ -174,13 +174,14 @@ impl Arguments {
         value.ok_or_else(|| must(index, name, "true or false"))
     }
 
-    pub(super) fn hostname(&self, index: usize) -> Result<Hostname, Error> {
+    /// A hostname, all names below a domain, or a path there.
+    pub(super) fn site(&self, index: usize) -> Result<SiteAddress, Error> {
         let text = self.text(
             index,
             "hostname",
             "the hostname string, such as \"app.example.com\"",
         )?;
-        hostname(text)
+        site(text)
     }
 
     pub(super) fn image_name(&self, index: usize) -> Result<ImageName, Error> {
@@ -223,8 +224,8 @@ pub(super) fn whole_number(value: &Value) -> Option<u32> {
     Some(number as u32)
 }
 
-pub(super) fn hostname(text: &str) -> Result<Hostname, Error> {
-    Hostname::parse(text).map_err(|error| bad_request(format!("Invalid hostname: {error}.")))
+pub(super) fn site(text: &str) -> Result<SiteAddress, Error> {
+    SiteAddress::parse(text).map_err(|error| bad_request(format!("Invalid hostname: {error}.")))
 }
 
 /// The name of an image, in the argument or option that `place` names.

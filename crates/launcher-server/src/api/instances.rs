@@ -15,6 +15,7 @@ use super::{
     launch_options::to_fields,
     limits,
     publications::{date, publish_all},
+    sites,
 };
 
 /// Adds the publications to a server.
@@ -43,7 +44,7 @@ pub(super) fn fields_of(view: &InstanceView) -> Fields {
     let hostnames = record
         .hostnames
         .iter()
-        .map(|name| Value::from(name.as_str()));
+        .map(|site| Value::from(site.address.to_string()));
     let containers = observed.containers.iter().map(|line| container(line, host));
     let exit = observed.exit.as_ref();
     let problem = record.given_up.as_deref();
@@ -61,6 +62,8 @@ pub(super) fn fields_of(view: &InstanceView) -> Fields {
         "status": observed.status.as_str(),
         "health": observed.health.as_str(),
         "hostnames": Value::Array(hostnames.collect()),
+        "hostnameOptions": sites::options_of(&record.hostnames),
+        "maintenance": record.maintenance,
         "env": to_fields(&environment::masked(&record.env)),
         "replicas": record.replicas,
         "releaseId": record.release.as_deref(),

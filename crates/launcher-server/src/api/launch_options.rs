@@ -7,12 +7,12 @@ use ddp_server::{
     ejson::{Fields, Value},
 };
 use launcher_core::{
-    Environment, Hostname, LaunchOptions, Limits, MAX_REPLICAS, Rights, Wait,
+    Environment, Hostname, LaunchOptions, Limits, MAX_REPLICAS, Rights, Site, Wait,
     health::HealthSettings,
 };
 
 use super::{
-    arguments::{MAX_URL, hostname, image_name, web_url, whole_number},
+    arguments::{MAX_URL, image_name, site, web_url, whole_number},
     container_config,
     errors::bad_request,
     health, limits, wire,
@@ -90,9 +90,10 @@ impl<'a> Options<'a> {
     }
 }
 
-fn hostnames(options: &Options<'_>) -> Result<Vec<Hostname>, Error> {
+fn hostnames(options: &Options<'_>) -> Result<Vec<Site>, Error> {
     let text = options.optional("hostname", "hostname string, such as \"app.example.com\"")?;
-    let mut all: Vec<Hostname> = text.map(hostname).into_iter().collect::<Result<_, _>>()?;
+    let first = text.map(site).transpose()?;
+    let mut all: Vec<Site> = first.into_iter().map(Site::from).collect();
     let wrong = || {
         bad_request(format!(
             "The hostnames option must be an array of at most {MAX_HOSTNAMES} hostname strings, such \
@@ -104,7 +105,7 @@ fn hostnames(options: &Options<'_>) -> Result<Vec<Hostname>, Error> {
     };
     let listed = listed.as_array().filter(|l| l.len() <= MAX_HOSTNAMES);
     for name in listed.ok_or_else(wrong)? {
-        let name = hostname(name.as_str().ok_or_else(wrong)?)?;
+        let name = site(name.as_str().ok_or_else(wrong)?)?.into();
         if !all.contains(&name) {
             all.push(name);
         }
@@ -333,7 +334,7 @@ mod tests {
         let options = read(options).unwrap();
         assert_eq!(options.hostnames.len(), 2);
         assert_eq!(options.env.keys().collect::<Vec<_>>(), ["X"]);
-        for wrong in ["\"a.test\"", "[1]", "[\"a/b\"]"] {
+        for wrong in ["\"a.test\"", "[1]", "[\"a b\"]"] {
             assert!(read(&format!(r#"{{"appImage": "app", "hostnames": {wrong}}}"#)).is_err());
         }
         assert!(read("{}").is_err());
@@ -395,7 +396,7 @@ mod tests {
                 r#", "config": {"HostConfig": {"Privileged": true}}"#,
                 "In the config option, only administrators may set HostConfig.Privileged",
             ),
-            (r#", "hostname": "a/b""#, "Invalid hostname"),
+            (r#", "hostname": "a b""#, "Invalid hostname"),
             (r#", "hostname": """#, "hostname option"),
             (r#", "hostname": 5"#, "hostname option"),
             (r#", "host": "a b""#, "host option"),

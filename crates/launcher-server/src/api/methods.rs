@@ -15,7 +15,7 @@ use super::{
     errors::{failed, from_core},
     hooks, hosts, images, launch_options,
     reached::address,
-    registries, releases, terminals, uploads, wire,
+    registries, releases, sites, terminals, uploads, wire,
 };
 
 /// What is told to callers that are not waited for when the launcher ends.
@@ -46,8 +46,10 @@ pub(super) fn register(
         .add("removeAppInstance", remove_app_instance)
         .add("getContainerInfo", get_container_info)
         .add("getEnvironmentVariables", get_environment_variables)
-        .add("addHostname", add_hostname)
-        .add("removeHostname", remove_hostname)
+        .add("addHostname", sites::add)
+        .add("removeHostname", sites::remove)
+        .add("setHostnameOptions", sites::set_options)
+        .add("setMaintenance", sites::set_maintenance)
         .add("image/add", images::add)
         .add("image/addFromArchive", build_image_if_not_exist)
         .add("image/exists", images::exists)
@@ -77,8 +79,8 @@ pub(super) fn register(
         .add("ai/deactivate", stop_app_instance)
         .add("ai/getContainerInfo", get_container_info)
         .add("ai/getEnvironmentVariables", get_environment_variables)
-        .add("ai/addHostname", add_hostname)
-        .add("ai/removeHostname", remove_hostname)
+        .add("ai/addHostname", sites::add)
+        .add("ai/removeHostname", sites::remove)
         .add("host/add", hosts::add)
         .add("addHost", hosts::add)
         .add("host/set", hosts::set)
@@ -248,16 +250,6 @@ async fn get_environment_variables(
         .environment(arguments.instance_id()?)
         .map_err(|e| from_core(&e))?;
     Ok(launch_options::to_fields(&env))
-}
-
-async fn add_hostname(launcher: Arc<Launcher>, arguments: Arguments) -> Result<bool, Error> {
-    let (id, hostname) = (arguments.instance_id()?, arguments.hostname(1)?);
-    done(launcher.add_hostname(id, hostname).await)
-}
-
-async fn remove_hostname(launcher: Arc<Launcher>, arguments: Arguments) -> Result<bool, Error> {
-    let (id, hostname) = (arguments.instance_id()?, arguments.hostname(1)?);
-    done(launcher.remove_hostname(id, &hostname).await)
 }
 
 pub(super) fn done(outcome: Result<(), launcher_core::Error>) -> Result<bool, Error> {

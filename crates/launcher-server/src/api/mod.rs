@@ -24,6 +24,7 @@ mod releases;
 mod route_stats;
 mod routes;
 mod settings;
+mod sites;
 mod terminals;
 mod uploads;
 mod wire;

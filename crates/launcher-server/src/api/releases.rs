@@ -25,6 +25,7 @@ use super::{
     limits,
     methods::done,
     publications::date,
+    sites,
 };
 
 /// Longest time that `awaitReady` waits, in milliseconds.
@@ -265,7 +266,7 @@ pub(super) fn release(release: &Release) -> Fields {
     let hostnames = content
         .hostnames
         .iter()
-        .map(|name| Value::from(name.as_str()));
+        .map(|site| Value::from(site.address.to_string()));
     fields! {
         "instanceId": release.instance.as_str(),
         "number": release.number,
@@ -277,6 +278,7 @@ pub(super) fn release(release: &Release) -> Fields {
         "digest": content.digest.as_deref(),
         "env": to_fields(&environment::masked(&content.env)),
         "hostnames": Value::Array(hostnames.collect()),
+        "hostnameOptions": sites::options_of(&content.hostnames),
         "limits": limits::to_value(&content.limits),
         "config": container_config::to_value(&content.config),
         "health": health::to_value(&content.health),

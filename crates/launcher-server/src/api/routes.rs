@@ -9,7 +9,9 @@ use ddp_server::{
     live::Collection,
     object,
 };
-use launcher_core::routing::{RouteBoard, RouteDocument, UpstreamDocument};
+use launcher_core::routing::{Page, RouteBoard, RouteDocument, UpstreamDocument};
+
+use super::sites;
 
 /// Adds the publication. It is ready when the launcher knows what runs: until then a proxy is better off with
 /// the table that it has.
@@ -31,7 +33,10 @@ pub(super) fn fields_of(route: &RouteDocument) -> Fields {
         "hostname": route.hostname.as_str(),
         "instanceId": route.instance_id.as_str(),
         "upstreams": Value::Array(upstreams.collect()),
-        "page": route.page.as_deref(),
+        "page": route.page.map(Page::as_str),
+        "progress": route.progress.as_deref(),
+        "options": Value::Object(sites::to_fields(&route.options)),
+        "default": route.is_default,
     }
 }
 

@@ -10,7 +10,7 @@ use axum::{
     routing::get,
 };
 use launcher_core::routing::{Reachable, RouteCopy, RouteDocument, RouteTables};
-use launcher_proxy::{Proxy, RouteWriter};
+use launcher_proxy::Proxy;
 use serde_json::json;
 use tokio::{sync::watch, task::spawn_blocking, time::timeout};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
@@ -18,7 +18,7 @@ use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use super::serve::{
     AnyError, LAST_THREADS, SHUTDOWN, Signals, bind, make_private_directory, proxy_config,
 };
-use crate::{config::StandaloneConfig, http, log, routes};
+use crate::{config::StandaloneConfig, http, log, routes::Tables};
 
 /// Runs until SIGTERM or SIGINT.
 pub(crate) fn run(config: StandaloneConfig) -> Result<(), AnyError> {
@@ -37,9 +37,11 @@ async fn serve(config: StandaloneConfig) -> Result<(), AnyError> {
     let control = bind("--port", config.control).await?;
     let visitors = bind("--proxy-listen", config.proxy.listen).await?;
     let addresses = (control.local_addr()?, visitors.local_addr()?);
-    let (proxy, writer) = Proxy::new(proxy_config(&config.proxy, &config.data_dir)?);
+    let proxy_config = proxy_config(&config.proxy, &config.data_dir)?;
+    let site_settings = Arc::clone(&proxy_config.site);
+    let (proxy, writer) = Proxy::new(proxy_config);
     let table = Table {
-        writer,
+        tables: Tables::new(writer, site_settings),
         copy: RouteCopy::in_directory(&config.data_dir),
         count: watch::Sender::new(None),
     };
@@ -77,7 +79,7 @@ async fn serve(config: StandaloneConfig) -> Result<(), AnyError> {
 
 /// The proxy's table, and the copy of what it is made from.
 struct Table {
-    writer: RouteWriter,
+    tables: Tables,
     copy: RouteCopy,
     /// How many routes there are; `None`: nobody has told yet.
     count: watch::Sender<Option<usize>>,
@@ -113,7 +115,7 @@ impl Table {
     }
 
     fn publish(&self, routes: &[RouteDocument]) {
-        self.writer.publish(routes::table_of(routes));
+        self.tables.publish(routes);
         self.count.send_replace(Some(routes.len()));
     }
 

@@ -1,9 +1,9 @@
 //! `meteor-launcher serve`: puts the parts together, and takes them apart in order.
 
-use std::{fs, io::ErrorKind, path::Path, sync::Arc, time::Duration};
+use std::{fs, io::ErrorKind, net::Ipv4Addr, path::Path, sync::Arc, time::Duration};
 
 use launcher_core::{
-    DiskSettings, Launcher, Parts, Settings,
+    DiskSettings, Hostname, Launcher, Parts, Settings,
     engine::DockerEngine,
     routing::{RedisMirror, RouteBoard},
     source::{FetchOptions, Options, install_crypto_provider},
@@ -11,7 +11,7 @@ use launcher_core::{
     terminals::TerminalSettings,
     uploads::UploadSettings,
 };
-use launcher_proxy::{Affinity, Proxy};
+use launcher_proxy::{Affinity, Proxy, Upstream};
 use tokio::{net::TcpListener, signal::unix, task::JoinHandle, time::timeout};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
@@ -22,7 +22,7 @@ use crate::{
     log,
     observer::Observers,
     probe::AppProber,
-    routes::Routes,
+    routes::{Routes, Tables},
     secret_key,
     traffic::ProxyTraffic,
 };
@@ -69,6 +69,8 @@ struct Server {
     launcher: Arc<Launcher>,
     api: Api,
     control: JoinHandle<()>,
+    /// The same pages, as visitors' port leads to them.
+    domain: Option<JoinHandle<()>>,
     proxy: JoinHandle<()>,
     /// Ends when this is dropped.
     mirror: Option<AbortOnDropHandle<()>>,
@@ -87,14 +89,21 @@ impl Server {
         }
         let engine = DockerEngine::new(config.docker_host.as_deref());
         let engine = Arc::new(engine.map_err(|e| format!("--docker-host: {e}"))?);
-        let (proxy, route_writer) = Proxy::new(launcher_proxy::Config {
+        let proxy_config = launcher_proxy::Config {
             draining: config.patience.drain,
             ..proxy_config(&config.proxy, &config.data_dir)?
-        });
+        };
+        let site_settings = Arc::clone(&proxy_config.site);
+        let (proxy, route_writer) = Proxy::new(proxy_config);
+        let domain = Domain::bind(config.launcher_domain.as_ref()).await?;
+        let own = domain.as_ref().map(Domain::route).transpose()?;
+        let tables = Tables::new(route_writer, site_settings).with_own(own);
+        // Also as long as there is no instance.
+        tables.publish([]);
         let (documents, publications) = api::collections(config);
         let board = Arc::new(RouteBoard::default());
         let observer = Arc::new(Observers {
-            routes: Routes::new(route_writer, Arc::clone(&board)),
+            routes: Routes::new(tables, Arc::clone(&board), config.default_hostname.as_ref()),
             documents,
         });
         let parts = Parts {
@@ -130,17 +139,20 @@ impl Server {
             router: proxy.clone(),
             redis,
             proxied: config.http_forwarded_count != 0,
+            domain: None,
         };
         let stop = CancellationToken::new();
         let stopped = stop.clone().cancelled_owned();
         let proxy = tokio::spawn(async move { proxy.run(visitors, stopped).await });
         let stopped = stop.clone().cancelled_owned();
+        let domain = domain.map(|domain| domain.serve(&pages, &stop));
         let control = tokio::spawn(http::serve(control, pages, stopped));
         tracing::info!(control = %addresses.0, proxy = %addresses.1, data = %config.data_dir.display(), "ready");
         Ok(Self {
             launcher,
             api,
             control,
+            domain,
             proxy,
             mirror,
             stop,
@@ -165,8 +177,43 @@ impl Server {
             tracing::warn!("some terminals are left to the next start");
         }
         drop(tokio::join!(self.control, self.proxy));
+        if let Some(domain) = self.domain {
+            drop(domain.await);
+        }
         self.launcher.shutdown().await;
         drop(self.mirror);
+    }
+}
+
+/// The launcher as one of the sites of its own router.
+struct Domain {
+    hostname: Hostname,
+    listener: TcpListener,
+}
+
+impl Domain {
+    async fn bind(hostname: Option<&Hostname>) -> Result<Option<Self>, AnyError> {
+        let Some(hostname) = hostname.cloned() else {
+            return Ok(None);
+        };
+        let listener = bind("--launcher-domain", (Ipv4Addr::LOCALHOST, 0).into()).await?;
+        Ok(Some(Self { hostname, listener }))
+    }
+
+    fn route(&self) -> Result<(String, Upstream), AnyError> {
+        let address = self.listener.local_addr()?;
+        let upstream = Upstream::new(address.ip().to_string(), address.port());
+        Ok((self.hostname.to_string(), upstream))
+    }
+
+    fn serve(self, pages: &Control, stop: &CancellationToken) -> JoinHandle<()> {
+        let pages = Control {
+            proxied: true,
+            domain: Some(self.hostname),
+            ..pages.clone()
+        };
+        let stopped = stop.clone().cancelled_owned();
+        tokio::spawn(http::serve(self.listener, pages, stopped))
     }
 }
 
@@ -240,6 +287,7 @@ pub(super) fn proxy_config(
         client_connections: config.client_connections,
         client_requests: config.client_requests,
         affinity: Affinity::new(config.affinity_cookie.as_str(), key),
+        pages: Arc::new(config.pages.clone()),
         ..launcher_proxy::Config::default()
     })
 }

@@ -99,10 +99,7 @@ async fn what_does_not_get_ready_is_told_with_the_reason() {
         .await
         .unwrap();
     let routes = crate::routing::routes(&world.view(&id));
-    assert_eq!(
-        routes[0].target,
-        crate::routing::Target::Unavailable("starting")
-    );
+    assert_eq!(routes[0].page, Some(crate::routing::Page::Starting));
     let timeout = Some(Duration::from_millis(50));
     let error = world.launcher.await_ready(&id, timeout).await.unwrap_err();
     let text = error.to_string();
@@ -195,7 +192,7 @@ async fn a_deployment_is_told_step_by_step_and_can_be_taken_back() {
 
     world
         .launcher
-        .add_hostname(&id, hostname("b.test"))
+        .add_hostname(&id, hostname("b.test"), None)
         .await
         .unwrap();
     let first = world.releases(&id)[0].0.clone();
@@ -203,7 +200,7 @@ async fn a_deployment_is_told_step_by_step_and_can_be_taken_back() {
     world.ended(&deployment).await;
     let view = world.view(&id);
     assert_eq!(view.observed.image_id, old_image);
-    assert_eq!(view.record.hostnames, [hostname("a.test")]);
+    assert_eq!(view.record.hostnames, [site("a.test")]);
     assert!(!view.record.env.contains_key("COLOUR"));
     let statuses: Vec<ReleaseStatus> = world
         .releases(&id)
@@ -564,12 +561,12 @@ async fn a_rollback_to_what_runs_keeps_the_hostnames_of_now() {
     let launch = options("app", &["a.test"]);
     let id = world.launcher.launch(launch).await.unwrap();
     let added = hostname("b.test");
-    world.launcher.add_hostname(&id, added).await.unwrap();
+    world.launcher.add_hostname(&id, added, None).await.unwrap();
     let current = world.releases(&id)[0].0.clone();
     let deployment = world.launcher.rollback(&id, &current).await.unwrap();
     world.ended(&deployment).await;
     let names = world.view(&id).record.hostnames.clone();
-    assert_eq!(names, [hostname("a.test"), hostname("b.test")]);
+    assert_eq!(names, [site("a.test"), site("b.test")]);
 }
 
 #[tokio::test]

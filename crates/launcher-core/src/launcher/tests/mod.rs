@@ -15,9 +15,9 @@ use indexmap::IndexMap;
 use parking_lot::Mutex;
 
 use crate::{
-    AppInstance, Change, ContainerConfig, Deployment, DiskSettings, Environment, Error, Hostname,
-    Image, ImageName, InstanceView, LaunchOptions, Launcher, Limits, Observer, Parts, Patience,
-    Release, Settings, Status, Traffic, Wait,
+    AppInstance, Change, ContainerConfig, Deployment, DiskSettings, Environment, Error, Image,
+    ImageName, InstanceView, LaunchOptions, Launcher, Limits, Observer, Parts, Patience, Release,
+    Settings, Site, SiteAddress, Status, Traffic, Wait,
     audit::AuditEntry,
     engine::fake::{FakeEngine, PULLABLE},
     health::{HealthSettings, Prober},
@@ -184,7 +184,7 @@ fn options(image: &str, hostnames: &[&str]) -> LaunchOptions {
     LaunchOptions {
         image: ImageName::parse(image).unwrap(),
         env: Environment::new(),
-        hostnames: hostnames.iter().map(|h| hostname(h)).collect(),
+        hostnames: hostnames.iter().map(|h| site(h)).collect(),
         host: None,
         auto_deploy: false,
         replicas: 1,
@@ -200,6 +200,10 @@ fn config(body: &serde_json::Value) -> ContainerConfig {
     given.unwrap().config
 }
 
-fn hostname(text: &str) -> Hostname {
-    Hostname::parse(text).unwrap()
+fn hostname(text: &str) -> SiteAddress {
+    SiteAddress::parse(text).unwrap()
+}
+
+fn site(text: &str) -> Site {
+    hostname(text).into()
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 
-use super::{World, hostname, options};
+use super::{World, options, site};
 use crate::{
     ImageName, Status,
     engine::{Container, ContainerState},
@@ -74,7 +74,7 @@ async fn a_rebuild_is_a_new_container_of_the_newest_image_under_the_same_id() {
     let view = world.view(&id);
     assert_eq!(view.observed.container_id.as_ref(), Some(&new.id));
     assert_eq!(view.observed.port, new.host_port);
-    assert_eq!(view.record.hostnames, [hostname("a.test")]);
+    assert_eq!(view.record.hostnames, [site("a.test")]);
     let calls = world.engine.calls();
     let place = |call: String| calls.iter().position(|c| *c == call).unwrap();
     assert!(
@@ -232,7 +232,7 @@ async fn a_push_pulls_and_replaces_where_that_is_wanted() {
             now.image_id != before.image_id && w.those_that_run().len() == 2
         })
         .await;
-    assert_eq!(world.view(&id).record.hostnames, [hostname("a.test")]);
+    assert_eq!(world.view(&id).record.hostnames, [site("a.test")]);
     assert_eq!(world.view(&untouched).observed.image_id, before.image_id);
     assert!(world.heard.hooks.lock()[&hook].last_push_at.is_some());
 }

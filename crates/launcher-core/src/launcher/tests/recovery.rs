@@ -192,7 +192,7 @@ async fn a_hostname_that_somebody_else_was_given_stays_with_them() {
         .until("it is adopted", |w| w.heard.now.lock().contains_key(&lost))
         .await;
     assert!(world.view(&lost).record.hostnames.is_empty());
-    assert_eq!(world.view(&other).record.hostnames, [hostname("a.test")]);
+    assert_eq!(world.view(&other).record.hostnames, [site("a.test")]);
 }
 
 #[tokio::test]

@@ -151,15 +151,15 @@ async fn hostnames_are_added_once_and_freed() {
     let two = world.launcher.launch(options("app", &[])).await.unwrap();
     let launcher = &world.launcher;
     launcher
-        .add_hostname(&one, hostname("a.test"))
+        .add_hostname(&one, hostname("a.test"), None)
         .await
         .unwrap();
     launcher
-        .add_hostname(&one, hostname("A.test"))
+        .add_hostname(&one, hostname("A.test"), None)
         .await
         .unwrap();
-    assert_eq!(world.view(&one).record.hostnames, [hostname("a.test")]);
-    let taken = launcher.add_hostname(&two, hostname("a.test")).await;
+    assert_eq!(world.view(&one).record.hostnames, [site("a.test")]);
+    let taken = launcher.add_hostname(&two, hostname("a.test"), None).await;
     assert!(
         matches!(taken, Err(Error::HostnameTaken { .. })),
         "{taken:?}"
@@ -169,7 +169,7 @@ async fn hostnames_are_added_once_and_freed() {
         .await
         .unwrap();
     launcher
-        .add_hostname(&two, hostname("a.test"))
+        .add_hostname(&two, hostname("a.test"), None)
         .await
         .unwrap();
 }
@@ -180,8 +180,8 @@ async fn of_two_callers_who_want_one_hostname_one_gets_it() {
     let one = world.launcher.launch(options("app", &[])).await.unwrap();
     let two = world.launcher.launch(options("app", &[])).await.unwrap();
     let (first, second) = tokio::join!(
-        world.launcher.add_hostname(&one, hostname("a.test")),
-        world.launcher.add_hostname(&two, hostname("a.test")),
+        world.launcher.add_hostname(&one, hostname("a.test"), None),
+        world.launcher.add_hostname(&two, hostname("a.test"), None),
     );
     assert!(first.is_ok() != second.is_ok(), "{first:?} {second:?}");
 }

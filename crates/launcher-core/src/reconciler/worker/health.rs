@@ -129,7 +129,7 @@ impl Watches {
             });
         let root_url = env.get("ROOT_URL").map(String::as_str);
         let target = ProbeTarget::new(&view.host, port, health)
-            .visited_at(root_url, record.hostnames.first());
+            .visited_at(root_url, record.first_hostname());
         // What this launcher has not started itself may have run for long.
         let age = container
             .started_at

@@ -2,7 +2,10 @@
 
 use url::Url;
 
-use crate::routing::{RouteDocument, UpstreamDocument, UpstreamState};
+use crate::{
+    SiteOptions,
+    routing::{RouteDocument, UpstreamDocument, UpstreamState},
+};
 
 /// What the names of its lists begin with.
 pub(super) const FRONTEND: &str = "frontend:";
@@ -46,6 +49,9 @@ pub(super) fn read(hostname: &str, list: &[String]) -> Option<RouteDocument> {
         instance_id: identifier.clone(),
         upstreams: backends.iter().filter_map(|url| upstream(url)).collect(),
         page: None,
+        progress: None,
+        options: SiteOptions::default(),
+        is_default: false,
     })
 }
 
@@ -77,6 +83,9 @@ mod tests {
             instance_id: "todos".to_owned(),
             upstreams: backends.iter().map(upstream).collect(),
             page: None,
+            progress: None,
+            options: SiteOptions::default(),
+            is_default: false,
         }
     }
 

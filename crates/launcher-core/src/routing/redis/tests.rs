@@ -16,7 +16,10 @@ use tokio::{
 };
 
 use super::*;
-use crate::routing::{RouteBoard, RouteDocument, UpstreamDocument, UpstreamState};
+use crate::{
+    SiteOptions,
+    routing::{Page, RouteBoard, RouteDocument, UpstreamDocument, UpstreamState},
+};
 
 /// Ends a test that would never end.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -180,7 +183,10 @@ fn route(hostname: &str, instance: &str, ports: &[u16]) -> RouteDocument {
         hostname: hostname.to_owned(),
         instance_id: instance.to_owned(),
         upstreams: ports.iter().map(upstream).collect(),
-        page: ports.is_empty().then(|| "stopped".to_owned()),
+        page: ports.is_empty().then_some(Page::Stopped),
+        progress: None,
+        options: SiteOptions::default(),
+        is_default: false,
     }
 }
 
