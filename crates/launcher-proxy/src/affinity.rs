@@ -21,7 +21,11 @@ pub struct Affinity {
 
 /// What stands for an upstream in a cookie.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Token(Box<str>);
+pub(crate) struct Token {
+    value: Box<str>,
+    /// The usual cookie: of a site that is all of a hostname, by http.
+    usual: Option<HeaderValue>,
+}
 
 impl Affinity {
     /// With a cookie of this name. Only letters, digits and ``!#$%&'*+-.^_`|~`` may be in it.
@@ -49,7 +53,11 @@ impl Affinity {
         code.update(b"\0");
         code.update(&address.port.to_be_bytes());
         let code = code.finalize().into_bytes();
-        Token(BASE64_URL_SAFE_NO_PAD.encode(&code[..TOKEN_BYTES]).into())
+        let value = BASE64_URL_SAFE_NO_PAD.encode(&code[..TOKEN_BYTES]);
+        Token {
+            usual: self.cookie(&value, "", false),
+            value: value.into(),
+        }
     }
 
     /// What a client has of these cookies. Sites for paths have one of their own beside that of the whole host.
@@ -75,27 +83,35 @@ impl Affinity {
         if status == StatusCode::NOT_MODIFIED || is_shared(headers) {
             return;
         }
+        let cookie = match prefix.is_empty() && !https {
+            true => token.usual.clone(),
+            false => self.cookie(&token.value, prefix, https),
+        };
+        if let Some(cookie) = cookie {
+            headers.append(SET_COOKIE, cookie);
+        }
+    }
+
+    /// A path can hold bytes that no header may: then there is no cookie.
+    fn cookie(&self, value: &str, prefix: &str, https: bool) -> Option<HeaderValue> {
         let path = if prefix.is_empty() { "/" } else { prefix };
         let secure = if https { "; Secure" } else { "" };
         let cookie = format!(
-            "{}={}; Path={path}; HttpOnly; SameSite=Lax{secure}",
-            self.cookie, token.0
+            "{}={value}; Path={path}; HttpOnly; SameSite=Lax{secure}",
+            self.cookie
         );
-        // A path can hold bytes that no header may: then there is no cookie.
-        if let Ok(cookie) = HeaderValue::try_from(cookie) {
-            headers.append(SET_COOKIE, cookie);
-        }
+        HeaderValue::try_from(cookie).ok()
     }
 }
 
 impl Token {
     pub(crate) fn is(&self, value: &str) -> bool {
-        *self.0 == *value
+        *self.value == *value
     }
 
     #[cfg(test)]
     pub(crate) fn text(&self) -> &str {
-        &self.0
+        &self.value
     }
 }
 
@@ -112,10 +128,14 @@ fn is_shared(headers: &HeaderMap) -> bool {
     let directives = lines
         .filter_map(|line| line.to_str().ok())
         .flat_map(|line| line.split(','))
-        .map(|directive| directive.trim().to_ascii_lowercase());
+        .map(str::trim);
+    let begins = |directive: &str, with: &str| {
+        let begin = directive.get(..with.len());
+        begin.is_some_and(|begin| begin.eq_ignore_ascii_case(with))
+    };
     directives
         .into_iter()
-        .any(|directive| directive == "public" || directive.starts_with("s-maxage"))
+        .any(|directive| directive.eq_ignore_ascii_case("public") || begins(directive, "s-maxage"))
 }
 
 /// What a cookie's name may be made of besides letters and digits (RFC 6265 §4.1.1).
@@ -149,7 +169,7 @@ mod tests {
         let token = affinity(1).token(&address(1));
         affinity(1).remember(&token, prefix, https, StatusCode::OK, &mut headers);
         let cookie = headers.get(SET_COOKIE)?.to_str().unwrap();
-        Some(cookie.replace(&*token.0, "TOKEN"))
+        Some(cookie.replace(&*token.value, "TOKEN"))
     }
 
     #[test]
@@ -158,8 +178,8 @@ mod tests {
         assert_eq!(token, affinity(1).token(&address(1)));
         assert_ne!(token, affinity(1).token(&address(2)));
         assert_ne!(token, affinity(2).token(&address(1)));
-        assert_eq!(token.0.len(), 22);
-        assert!(!token.0.contains("127"));
+        assert_eq!(token.value.len(), 22);
+        assert!(!token.value.contains("127"));
     }
 
     #[test]

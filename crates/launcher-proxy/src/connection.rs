@@ -17,6 +17,7 @@ use crate::client_stream::ClientStream;
 use crate::config::Config;
 use crate::connections::Place;
 use crate::head_timer::HeadTimer;
+use crate::headers::Arrived;
 use crate::http2;
 use crate::opening::{self, Opened, Version};
 use crate::proxy::Shared;
@@ -73,6 +74,7 @@ async fn begin(accepted: Accepted, shared: Arc<Shared>, tasks: Tasks) -> Option<
     };
     let client = Client {
         shared,
+        arrived: Arrived::new(&arrival),
         arrival,
         counted,
         tasks,

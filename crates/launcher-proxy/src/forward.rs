@@ -131,9 +131,14 @@ async fn send(
 ) -> Result<Answered, Unanswered> {
     let copy = outgoing.repeatable();
     let Outgoing { request, progress } = outgoing;
+    let (mut connection, limit) = (connection, settings.response);
+    let mut alarm = connection.take_alarm();
     let answer = connection.send(request);
-    match progress.in_time(settings.response, answer).await {
-        Some(Ok(answered)) => Ok(answered),
+    match progress.in_time_by(limit, &mut alarm, answer).await {
+        Some(Ok((response, mut answering))) => {
+            answering.keep_alarm(alarm);
+            Ok((response, answering))
+        }
         Some(Err(error)) => Err(Unanswered::new(*error, progress, copy)),
         None => Err(Unanswered {
             failure: Failure::AnswerTimeout,

@@ -1,12 +1,13 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use hyper::rt::{Sleep, Timer};
 use parking_lot::Mutex;
 
+use crate::alarm::Alarm;
 use crate::config::Config;
 
 /// The timer of one client connection. hyper starts it when it begins to wait for a request head and
@@ -29,9 +30,7 @@ pub(crate) struct Phase {
     head_begun: AtomicBool,
     /// Set when a head has come whole, cleared when the next is awaited.
     answering: AtomicBool,
-    /// One for all requests of the connection. It may go off too early, never too late: then it is
-    /// set anew, which happens once in a while, instead of once per request.
-    alarm: Mutex<Option<Pin<Box<tokio::time::Sleep>>>>,
+    alarm: Mutex<Alarm>,
 }
 
 impl Phase {
@@ -40,17 +39,7 @@ impl Phase {
     }
 
     fn poll_alarm(&self, until: tokio::time::Instant, context: &mut Context<'_>) -> Poll<()> {
-        let mut alarm = self.alarm.lock();
-        let alarm = alarm.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(until)));
-        if alarm.deadline() > until {
-            alarm.as_mut().reset(until);
-        }
-        ready!(alarm.as_mut().poll(context));
-        if alarm.deadline() >= until {
-            return Poll::Ready(());
-        }
-        alarm.as_mut().reset(until);
-        alarm.as_mut().poll(context)
+        self.alarm.lock().poll(until, context)
     }
 
     /// Whether a request has come whose answer has not been written to its end.

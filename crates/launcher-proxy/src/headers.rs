@@ -1,3 +1,5 @@
+use std::net::IpAddr;
+
 use http::header::{
     CONNECTION, CONTENT_LENGTH, COOKIE, HOST, HeaderMap, HeaderName, HeaderValue, TE,
     TRANSFER_ENCODING, UPGRADE, VIA,
@@ -5,7 +7,7 @@ use http::header::{
 use http::{StatusCode, Version};
 
 use crate::visitor::{
-    Visitor, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PORT, X_FORWARDED_PROTO,
+    Arrival, Visitor, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PORT, X_FORWARDED_PROTO,
 };
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
@@ -21,10 +23,14 @@ pub(crate) fn prepare_request(
     version: Version,
     host: &str,
     visitor: &Visitor,
+    arrived: &Arrived,
     upgrade: Option<&HeaderValue>,
 ) {
-    let takes_trailers = takes_trailers(headers);
-    remove_hop_by_hop(headers);
+    // Those that are added.
+    headers.reserve(6);
+    let hop = HopByHop::of(headers);
+    let takes_trailers = hop.has(&TE) && takes_trailers(headers);
+    remove_hop_by_hop(headers, &hop);
     match (upgrade, takes_trailers) {
         (Some(protocol), _) => ask_for_upgrade(headers, protocol),
         (None, true) => ask_for_trailers(headers),
@@ -33,22 +39,56 @@ pub(crate) fn prepare_request(
     if version == Version::HTTP_2 {
         join_cookies(headers);
     }
-    set_forwarded(headers, host, visitor);
+    set_forwarded(headers, host, visitor, arrived);
     append_via(headers, version);
 }
 
 /// Turns the headers of an upstream's answer into those the client gets.
 pub(crate) fn prepare_response(headers: &mut HeaderMap, status: StatusCode) {
-    let protocol = headers.get(UPGRADE).cloned();
-    remove_hop_by_hop(headers);
+    let hop = HopByHop::of(headers);
+    let protocol = hop.has(&UPGRADE).then(|| headers.get(UPGRADE).cloned());
+    remove_hop_by_hop(headers, &hop);
     // Also with 426, which must say to what the client should upgrade (RFC 9110 §15.5.22).
     let speaks_of_upgrade = [
         StatusCode::SWITCHING_PROTOCOLS,
         StatusCode::UPGRADE_REQUIRED,
     ]
     .contains(&status);
-    if let Some(protocol) = protocol.filter(|_| speaks_of_upgrade) {
+    if let Some(protocol) = protocol.flatten().filter(|_| speaks_of_upgrade) {
         ask_for_upgrade(headers, &protocol);
+    }
+}
+
+/// How visitors of one connection are told of, in the usual case that nobody stands between: written once.
+pub(crate) struct Arrived {
+    peer: IpAddr,
+    peer_port: u16,
+    address: HeaderValue,
+    port: HeaderValue,
+}
+
+impl Arrived {
+    pub(crate) fn new(arrival: &Arrival) -> Self {
+        Self {
+            peer: arrival.peer,
+            peer_port: arrival.port,
+            address: text(&arrival.peer.to_string()),
+            port: HeaderValue::from(arrival.port),
+        }
+    }
+
+    fn address(&self, visitor: &Visitor) -> HeaderValue {
+        match visitor.address == self.peer {
+            true => self.address.clone(),
+            false => text(&visitor.address.to_string()),
+        }
+    }
+
+    fn port(&self, visitor: &Visitor) -> HeaderValue {
+        match visitor.port == self.peer_port {
+            true => self.port.clone(),
+            false => HeaderValue::from(visitor.port),
+        }
     }
 }
 
@@ -71,17 +111,54 @@ pub(crate) fn requested_upgrade(headers: &HeaderMap, version: Version) -> Option
     forwarded.then(|| protocol.clone())
 }
 
+/// Which of the headers there are that concern one connection only. Found in one pass: most messages have none
+/// of them, or one.
+#[derive(Default)]
+struct HopByHop([bool; 6]);
+
+static HOP_BY_HOP: [HeaderName; 6] = [
+    CONNECTION,
+    KEEP_ALIVE,
+    PROXY_CONNECTION,
+    TE,
+    TRANSFER_ENCODING,
+    UPGRADE,
+];
+
+impl HopByHop {
+    fn of(headers: &HeaderMap) -> Self {
+        let mut found = Self::default();
+        for name in headers.keys() {
+            if let Some(at) = HOP_BY_HOP.iter().position(|known| known == name) {
+                found.0[at] = true;
+            }
+        }
+        found
+    }
+
+    fn has(&self, name: &HeaderName) -> bool {
+        self.names().any(|found| found == name)
+    }
+
+    fn names(&self) -> impl Iterator<Item = &HeaderName> {
+        let all = HOP_BY_HOP.iter().zip(self.0);
+        all.filter_map(|(name, found)| found.then_some(name))
+    }
+}
+
 /// Removes what concerns one connection only (RFC 9110 §7.6.1).
-fn remove_hop_by_hop(headers: &mut HeaderMap) {
-    for name in named_by_connection(headers) {
+fn remove_hop_by_hop(headers: &mut HeaderMap, hop: &HopByHop) {
+    if hop.has(&CONNECTION) {
+        for name in named_by_connection(headers) {
+            headers.remove(name);
+        }
+    }
+    for name in hop.names() {
         headers.remove(name);
     }
     // Both is either an attempt at smuggling or a mistake: the coding has decided where the body ends.
-    if headers.remove(TRANSFER_ENCODING).is_some() {
+    if hop.has(&TRANSFER_ENCODING) {
         headers.remove(CONTENT_LENGTH);
-    }
-    for name in [CONNECTION, KEEP_ALIVE, PROXY_CONNECTION, TE, UPGRADE] {
-        headers.remove(name);
     }
 }
 
@@ -111,17 +188,22 @@ fn takes_trailers(headers: &HeaderMap) -> bool {
 /// Says who asked. What was claimed about that has been read by now, if a trusted proxy did; all of it is
 /// removed, in all the spellings that apps believe, and not appended to. So apps find one address,
 /// however many proxies stand before this one.
-fn set_forwarded(headers: &mut HeaderMap, host: &str, visitor: &Visitor) {
+fn set_forwarded(headers: &mut HeaderMap, host: &str, visitor: &Visitor, arrived: &Arrived) {
     let claims = headers.keys().filter(|name| is_claim(name));
     for name in claims.cloned().collect::<Vec<_>>() {
         headers.remove(name);
     }
-    headers.insert(X_FORWARDED_FOR, text(&visitor.address.to_string()));
+    headers.insert(X_FORWARDED_FOR, arrived.address(visitor));
     let scheme = if visitor.https { "https" } else { "http" };
     headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(scheme));
-    headers.insert(X_FORWARDED_PORT, HeaderValue::from(visitor.port));
-    headers.insert(X_FORWARDED_HOST, text(host));
-    headers.insert(HOST, text(host));
+    headers.insert(X_FORWARDED_PORT, arrived.port(visitor));
+    let known = headers.get(HOST).filter(|known| *known == host).cloned();
+    let is_known = known.is_some();
+    let host = known.unwrap_or_else(|| text(host));
+    if !is_known {
+        headers.insert(HOST, host.clone());
+    }
+    headers.insert(X_FORWARDED_HOST, host);
 }
 
 /// Tells an upstream what its paths have been shortened by.
@@ -133,6 +215,9 @@ pub(crate) fn set_prefix(headers: &mut HeaderMap, prefix: &str) {
 /// are the same.
 fn is_claim(name: &HeaderName) -> bool {
     let name = name.as_str().as_bytes();
+    if !matches!(name.first(), Some(b'x' | b'f')) {
+        return false;
+    }
     let begins = |with: &str| {
         let letters = name
             .iter()
@@ -196,6 +281,14 @@ mod tests {
         host: None,
     };
 
+    fn arrived() -> Arrived {
+        Arrived::new(&Arrival {
+            peer: VISITOR.address,
+            port: VISITOR.port,
+            trusted: false,
+        })
+    }
+
     fn headers(lines: &[(&'static str, &'static str)]) -> HeaderMap {
         let mut headers = HeaderMap::new();
         for (name, value) in lines {
@@ -212,6 +305,7 @@ mod tests {
             Version::HTTP_11,
             "a.test",
             &VISITOR,
+            &arrived(),
             upgrade.as_ref(),
         );
         headers
@@ -318,7 +412,7 @@ mod tests {
             (Version::HTTP_11, &["a=1", "b=2", "c=3"]),
         ] {
             let mut headers = headers(&lines);
-            prepare_request(&mut headers, version, "a.test", &VISITOR, None);
+            prepare_request(&mut headers, version, "a.test", &VISITOR, &arrived(), None);
             assert_eq!(all(&headers, "cookie"), cookies);
         }
     }
@@ -337,7 +431,14 @@ mod tests {
             ..VISITOR
         };
         let mut headers = HeaderMap::new();
-        prepare_request(&mut headers, Version::HTTP_11, "a.test", &visitor, None);
+        prepare_request(
+            &mut headers,
+            Version::HTTP_11,
+            "a.test",
+            &visitor,
+            &arrived(),
+            None,
+        );
         assert_eq!(all(&headers, "x-forwarded-proto"), ["https"]);
         assert_eq!(all(&headers, "x-forwarded-port"), ["443"]);
     }

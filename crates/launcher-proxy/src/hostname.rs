@@ -5,6 +5,9 @@ use std::borrow::Cow;
 /// `host`, as in a `Host` header, without port, in lower case, without one trailing dot. Borrowed in the usual
 /// case, in which it is written so already.
 pub(crate) fn normalized(host: &str) -> Cow<'_, str> {
+    if is_usual(host) {
+        return Cow::Borrowed(host);
+    }
     let host = without_port(host.trim());
     let host = host.strip_suffix('.').unwrap_or(host);
     if host.bytes().any(|byte| byte.is_ascii_uppercase()) {
@@ -12,6 +15,12 @@ pub(crate) fn normalized(host: &str) -> Cow<'_, str> {
     } else {
         Cow::Borrowed(host)
     }
+}
+
+/// Whether it is a name in the form in which hostnames are compared, looked at once.
+pub(crate) fn is_usual(host: &str) -> bool {
+    let is_plain = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.');
+    host.bytes().all(is_plain) && !host.ends_with('.')
 }
 
 /// `host` up to its port. The colons within the brackets of an IPv6 literal are not before a port.

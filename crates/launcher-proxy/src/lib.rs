@@ -40,6 +40,7 @@
 //! unused, or an upstream that is being taken out of service.
 
 mod affinity;
+mod alarm;
 mod avoidance;
 mod balance;
 mod body;

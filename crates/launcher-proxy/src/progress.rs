@@ -1,8 +1,13 @@
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::task::{Poll, ready};
 use std::time::Duration;
 
-use tokio::time::timeout;
+use tokio::time::Instant;
+
+use crate::alarm::Alarm;
 
 /// Counts the steps of something long, so that slowness can be told from silence.
 #[derive(Clone, Default)]
@@ -20,15 +25,33 @@ impl Progress {
         limit: Duration,
         event: impl Future<Output = T>,
     ) -> Option<T> {
-        let mut event = std::pin::pin!(event);
-        loop {
-            let steps_before = self.steps();
-            match timeout(limit, &mut event).await {
-                Ok(event) => return Some(event),
-                Err(_) if self.steps() == steps_before => return None,
-                Err(_) => {}
+        let mut alarm = Alarm::default();
+        self.in_time_by(limit, &mut alarm, event).await
+    }
+
+    /// The same with a timer that is there already.
+    pub(crate) async fn in_time_by<T>(
+        &self,
+        limit: Duration,
+        alarm: &mut Alarm,
+        event: impl Future<Output = T>,
+    ) -> Option<T> {
+        let mut event = pin!(event);
+        let (mut steps, mut until) = (self.steps(), Instant::now() + limit);
+        poll_fn(|context| {
+            if let Poll::Ready(event) = event.as_mut().poll(context) {
+                return Poll::Ready(Some(event));
             }
-        }
+            loop {
+                ready!(alarm.poll(until, context));
+                let steps_before = std::mem::replace(&mut steps, self.steps());
+                if steps == steps_before {
+                    return Poll::Ready(None);
+                }
+                until = Instant::now() + limit;
+            }
+        })
+        .await
     }
 
     fn steps(&self) -> usize {

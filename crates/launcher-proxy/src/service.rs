@@ -11,11 +11,11 @@ use crate::body::{ForwardedResponse, ResponseBody};
 use crate::client_limits::CountedConnection;
 use crate::connections::OpenConnection;
 use crate::forward::{self, Answered, Failure, Outgoing};
-use crate::headers;
+use crate::headers::{self, Arrived};
 use crate::limited::Limited;
 use crate::load::{OpenRequest, OpenUpgrade};
 use crate::meter::{Record, UpgradedRecord};
-use crate::pages::{Format, Refusal};
+use crate::pages::{Accept, Refusal};
 use crate::proxy::Shared;
 use crate::redirect::{self, Asked};
 use crate::route::Route;
@@ -33,6 +33,7 @@ use crate::websocket::Kind;
 pub(crate) struct Client {
     pub(crate) shared: Arc<Shared>,
     pub(crate) arrival: Arrival,
+    pub(crate) arrived: Arrived,
     /// Absent where it does not count.
     pub(crate) counted: Option<CountedConnection>,
     pub(crate) tasks: Tasks,
@@ -62,7 +63,7 @@ struct Turn {
 
 impl Client {
     pub(crate) async fn answer(&self, request: Request<Incoming>) -> Response<ResponseBody> {
-        let format = Format::wanted(request.headers());
+        let accept = Accept::of(request.headers());
         let mut record = Record::begin();
         match self.route(request, &mut record).await {
             Ok(response) => response,
@@ -71,7 +72,7 @@ impl Client {
                 if !matches!(refusal, Refusal::Moved(_)) {
                     self.shared.refusals.count(refusal.code());
                 }
-                refusal.page(format, &self.shared.config.pages)
+                refusal.page(&accept, &self.shared.config.pages)
             }
         }
     }
@@ -209,6 +210,7 @@ impl Client {
             version,
             wanted.asked.host,
             visitor,
+            &self.arrived,
             protocol,
         );
         let (prefix, _) = wanted.asked.uri.path().split_at(turn.prefix);

@@ -2,7 +2,7 @@
 ///
 /// `None` for what belongs to none: `/sockjs/info`, the raw `/sockjs/websocket`, the page for iframes.
 pub(crate) fn session(path: &str) -> Option<&str> {
-    let begin = path.find("/sockjs/")? + "/sockjs/".len();
+    let begin = memchr::memmem::find(path.as_bytes(), b"/sockjs/")? + "/sockjs/".len();
     let mut parts = path[begin..].splitn(3, '/');
     let (server, session, transport) = (parts.next()?, parts.next()?, parts.next()?);
     let is_name = |name: &str| !name.is_empty() && !name.contains('.') && name.len() <= LONGEST;

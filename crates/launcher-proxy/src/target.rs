@@ -2,6 +2,8 @@ use http::header::HOST;
 use http::uri::{Authority, PathAndQuery};
 use http::{Method, Request, Uri, Version};
 
+use crate::hostname::is_usual;
+
 /// The host a request means, as its sender wrote it; empty if an HTTP/1.0 client named none.
 ///
 /// # Errors
@@ -72,7 +74,8 @@ fn host_header<B>(request: &Request<B>) -> Result<Option<&str>, &'static str> {
 
 /// `uri-host [":" port]` of RFC 9110 §7.2. Empty is allowed: it means that there is none.
 fn is_host(value: &str) -> bool {
-    value.is_empty() || (!value.contains('@') && value.parse::<Authority>().is_ok())
+    let is_written_well = || !value.contains('@') && value.parse::<Authority>().is_ok();
+    is_usual(value) || is_written_well()
 }
 
 #[cfg(test)]

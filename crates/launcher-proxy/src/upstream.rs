@@ -14,6 +14,7 @@ use tokio::net::TcpStream;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::affinity::{Affinity, Token};
+use crate::alarm::Alarm;
 use crate::avoidance::Avoidance;
 use crate::body::RequestBody;
 use crate::config::Config;
@@ -67,6 +68,8 @@ struct Idle {
 struct Open {
     sender: SendRequest<RequestBody>,
     task: AbortOnDropHandle<()>,
+    /// For how long an answer may take.
+    alarm: Alarm,
 }
 
 impl Upstream {
@@ -161,7 +164,9 @@ impl Upstream {
     /// An unused connection that was open when last looked at, if there is one.
     pub(crate) fn idle_connection(&self, config: &Config) -> Option<Connection> {
         let mut idle = self.inner.idle.lock();
-        let expired = idle.partition_point(|idle| idle.since.elapsed() >= config.upstream_idle);
+        let now = Instant::now();
+        let is_expired = |idle: &Idle| now.duration_since(idle.since) >= config.upstream_idle;
+        let expired = idle.partition_point(is_expired);
         idle.drain(..expired);
         // The youngest is the least likely to be closed by the other side just now. One that is not
         // ready is still busy with a request's body that outlived its answer: not worth waiting for.
@@ -185,7 +190,12 @@ impl Upstream {
             }
         });
         let task = AbortOnDropHandle::new(task);
-        Ok(self.in_use(Open { sender, task }))
+        let alarm = Alarm::default();
+        Ok(self.in_use(Open {
+            sender,
+            task,
+            alarm,
+        }))
     }
 
     fn in_use(&self, open: Open) -> Connection {
@@ -238,6 +248,11 @@ pub(crate) struct Answering {
 pub(crate) type SendError = hyper::client::conn::TrySendError<Request<RequestBody>>;
 
 impl Connection {
+    /// To be given back with the answer.
+    pub(crate) fn take_alarm(&mut self) -> Alarm {
+        std::mem::take(&mut self.open.alarm)
+    }
+
     /// Sends `request` and waits for the head of its answer. The error holds the request if nothing
     /// of it was sent.
     pub(crate) async fn send(
@@ -264,6 +279,12 @@ impl Connection {
 }
 
 impl Answering {
+    pub(crate) fn keep_alarm(&mut self, alarm: Alarm) {
+        if let Some(open) = &mut self.open {
+            open.alarm = alarm;
+        }
+    }
+
     /// Keeps the connection for the next request, once this one's answer has been read to its end.
     pub(crate) fn release(self, config: &Config) {
         let Some(connection) = self.open.filter(|open| !open.sender.is_closed()) else {

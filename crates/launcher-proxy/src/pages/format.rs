@@ -1,21 +1,25 @@
 //! How a client wants to read a page.
 
-use http::header::{ACCEPT, HeaderMap};
+use http::header::{ACCEPT, HeaderMap, HeaderValue};
 
 /// How the client wants to read it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Format {
+pub(super) enum Format {
     Html,
     Json,
 }
 
-impl Format {
-    /// JSON if `Accept` names it, and names no HTML that is as welcome.
-    pub(crate) fn wanted(headers: &HeaderMap) -> Self {
-        let lines = headers
-            .get_all(ACCEPT)
-            .iter()
-            .filter_map(|value| value.to_str().ok());
+/// What a request says of it. Kept as it is: few requests get a page.
+pub(crate) struct Accept(Vec<HeaderValue>);
+
+impl Accept {
+    pub(crate) fn of(headers: &HeaderMap) -> Self {
+        Self(headers.get_all(ACCEPT).iter().cloned().collect())
+    }
+
+    /// JSON if it is named, and no HTML that is as welcome.
+    pub(super) fn format(&self) -> Format {
+        let lines = self.0.iter().filter_map(|value| value.to_str().ok());
         let ranges: Vec<_> = lines
             .flat_map(|line| line.split(','))
             .map(media_range)
@@ -27,9 +31,9 @@ impl Format {
             named.map(|(_, quality)| *quality).fold(0.0, f32::max)
         };
         if quality("application/json") > quality("text/html") {
-            Self::Json
+            Format::Json
         } else {
-            Self::Html
+            Format::Html
         }
     }
 }
@@ -47,14 +51,12 @@ fn media_range(element: &str) -> (&str, f32) {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
-
     use super::*;
 
     fn wanted(accept: &str) -> Format {
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT, HeaderValue::from_str(accept).unwrap());
-        Format::wanted(&headers)
+        Accept::of(&headers).format()
     }
 
     #[test]
@@ -72,6 +74,6 @@ mod tests {
             Format::Html
         );
         assert_eq!(wanted("application/json;q=0"), Format::Html);
-        assert_eq!(Format::wanted(&HeaderMap::new()), Format::Html);
+        assert_eq!(Accept::of(&HeaderMap::new()).format(), Format::Html);
     }
 }

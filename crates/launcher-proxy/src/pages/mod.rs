@@ -13,7 +13,8 @@ use http::{Response, StatusCode};
 use http_body_util::Full;
 
 pub use self::custom::{CustomPages, InvalidPage};
-pub(crate) use self::format::Format;
+pub(crate) use self::format::Accept;
+use self::format::Format;
 use crate::body::ResponseBody;
 use crate::limited::Limited;
 use crate::redirect::Moved;
@@ -53,7 +54,8 @@ struct Said<'a> {
 
 impl Refusal {
     /// `custom` is for people; programs get what they can rely on.
-    pub(crate) fn page(&self, format: Format, custom: &CustomPages) -> Response<ResponseBody> {
+    pub(crate) fn page(&self, accept: &Accept, custom: &CustomPages) -> Response<ResponseBody> {
+        let format = accept.format();
         let own = match format {
             Format::Html => custom.page(self.names(), &self.said()),
             Format::Json => None,
@@ -267,7 +269,9 @@ mod tests {
 
     #[test]
     fn only_what_may_pass_says_when_to_try_again() {
-        let page = |refusal: Refusal| refusal.page(Format::Html, &CustomPages::default());
+        let page = |refusal: Refusal| {
+            refusal.page(&Accept::of(&HeaderMap::new()), &CustomPages::default())
+        };
         let stopped = page(unavailable(Outage::Stopped));
         assert_eq!(stopped.status(), StatusCode::SERVICE_UNAVAILABLE);
         assert_eq!(stopped.headers()[RETRY_AFTER], "30");
@@ -295,7 +299,8 @@ mod tests {
 
     #[test]
     fn a_bad_request_ends_its_connection() {
-        let page = Refusal::BadRequest("No.").page(Format::Json, &CustomPages::default());
+        let page = Refusal::BadRequest("No.")
+            .page(&Accept::of(&HeaderMap::new()), &CustomPages::default());
         assert_eq!(page.headers()[CONNECTION], "close");
     }
 }
