@@ -31,7 +31,8 @@ pub(crate) enum BodyError {
 /// A request's body on its way to the upstream, frame by frame.
 pub(crate) enum RequestBody {
     Empty,
-    Streamed(StreamedRequest),
+    /// In a box, since what is small is moved often, and most requests have none.
+    Streamed(Box<StreamedRequest>),
     /// Never sent, since the upstream has answered without wanting it. Stays unfinished: an error
     /// would end the connection before the answer has been read.
     Refused,
@@ -67,14 +68,14 @@ impl RequestBody {
         if incoming.is_end_stream() {
             Self::Empty
         } else {
-            Self::Streamed(StreamedRequest {
+            Self::Streamed(Box::new(StreamedRequest {
                 incoming,
                 progress,
                 alarm: IdleAlarm::new(settings.body_idle),
                 room: settings.body_bytes.unwrap_or(u64::MAX),
                 bill: None,
                 hold,
-            })
+            }))
         }
     }
 

@@ -31,13 +31,13 @@ impl Tasks {
 
     /// Runs `task` until it ends or is cut.
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        let closed = self.closing.clone().cancelled_owned();
+        let closed = Cancelled::new(&self.closing);
         self.tracker.spawn(UntilClosed { task, closed });
     }
 
-    /// Ends when the tasks are asked to end.
-    pub(crate) async fn draining(&self) {
-        self.draining.cancelled().await;
+    /// Ends when the tasks are asked to end. To be polled by one task.
+    pub(crate) fn draining(&self) -> impl Future<Output = ()> + use<> {
+        Cancelled::new(&self.draining)
     }
 
     /// Asks all tasks to end, cuts those that have not after `drain`, and waits for the last.
@@ -59,13 +59,49 @@ impl Tasks {
 }
 
 pin_project! {
+    /// Ends when a token is cancelled. Whoever polls it is always the same task, so that its waker need not be looked
+    /// at again, which costs more than to ask the token.
+    struct Cancelled {
+        token: CancellationToken,
+        #[pin]
+        wait: WaitForCancellationFutureOwned,
+        waits: bool,
+    }
+}
+
+impl Cancelled {
+    fn new(token: &CancellationToken) -> Self {
+        Self {
+            token: token.clone(),
+            wait: token.clone().cancelled_owned(),
+            waits: false,
+        }
+    }
+}
+
+impl Future for Cancelled {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let this = self.project();
+        if !std::mem::replace(this.waits, true) {
+            return this.wait.poll(context);
+        }
+        match this.token.is_cancelled() {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
+        }
+    }
+}
+
+pin_project! {
     /// A task that can be cut. An `async` block would have room for the task thrice, and there is one of
     /// these for each connection.
     struct UntilClosed<T> {
         #[pin]
         task: T,
         #[pin]
-        closed: WaitForCancellationFutureOwned,
+        closed: Cancelled,
     }
 }
 
