@@ -6,6 +6,7 @@
 mod bodies;
 mod candidate;
 mod configuration;
+mod drain;
 mod idle;
 mod messages;
 mod requests;
@@ -51,6 +52,7 @@ enum Case {
     Idle,
     Bodies,
     Changes,
+    Drain,
 }
 
 /// How long to measure.
@@ -101,6 +103,7 @@ fn main() -> Result<()> {
         Case::Idle,
         Case::Bodies,
         Case::Changes,
+        Case::Drain,
     ];
     let wanted = |case: &Case| arguments.only.is_empty() || arguments.only.contains(case);
     let mut report = vec![say(measure::machine()?)];
@@ -113,6 +116,7 @@ fn main() -> Result<()> {
             Case::Messages => options.with(&ALL, messages::run)?,
             Case::Idle => options.with(&ALL, idle::run)?,
             Case::Bodies => options.with(&ALL, |options, all| bodies::run(options, &all))?,
+            Case::Drain => drain::run(&options, &Backend::start(&options.programs)?)?,
             Case::Changes => options.with(&[Kind::Router, Kind::Changing], |options, all| {
                 requests::run("requests while routes change", options, all)
             })?,
