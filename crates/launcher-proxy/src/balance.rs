@@ -2,6 +2,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
+use crate::admission::{Admitted, Newcomer};
 use crate::load::OpenRequest;
 use crate::route::Replica;
 use crate::upstream::Upstream;
@@ -16,7 +17,9 @@ pub struct Upstreams {
 
 /// Who gets a request.
 pub(crate) enum Choice {
-    Upstream(OpenRequest),
+    Upstream(OpenRequest, Option<Newcomer>),
+    /// Nobody has room for one who comes to stay. This one may have soon, if there is one.
+    NotAdmitted(Option<Upstream>),
     /// All have been tried.
     Nobody,
     /// The table that this was read from is no longer the one in force.
@@ -87,16 +90,44 @@ impl Upstreams {
         tried: &[Upstream],
         avoid: Duration,
     ) -> Choice {
+        match self.first(owner, tried) {
+            Some(chosen) => begin(chosen, avoid, None),
+            None => Choice::Nobody,
+        }
+    }
+
+    /// The same for one who comes to stay: whoever has no room is passed over.
+    pub(crate) fn choose_with_room(
+        &self,
+        owner: Option<&Upstream>,
+        tried: &[Upstream],
+        avoid: Duration,
+    ) -> Choice {
+        let (mut passed, mut full) = (tried.to_vec(), None);
+        while let Some(chosen) = self.first(owner, &passed) {
+            match chosen.admission().admit(chosen) {
+                Admitted::Yes(newcomer) => return begin(chosen, avoid, newcomer),
+                Admitted::Full => full = Some(chosen.clone()),
+                Admitted::No => {}
+            }
+            passed.push(chosen.clone());
+        }
+        if passed.len() == tried.len() {
+            return Choice::Nobody;
+        }
+        Choice::NotAdmitted(full)
+    }
+
+    fn first<'a>(
+        &'a self,
+        owner: Option<&'a Upstream>,
+        tried: &[Upstream],
+    ) -> Option<&'a Upstream> {
         let owner = owner.filter(|owner| !tried.contains(owner));
-        let chosen = owner.or_else(|| match &*self.serving {
+        owner.or_else(|| match &*self.serving {
             [only] => (!tried.contains(&only.upstream)).then_some(&only.upstream),
             _ => self.least_busy(tried),
-        });
-        let Some(chosen) = chosen else {
-            return Choice::Nobody;
-        };
-        chosen.avoidance().go_on_unless_it_goes_well(avoid);
-        OpenRequest::begin(chosen).map_or(Choice::Outdated, Choice::Upstream)
+        })
     }
 
     fn least_busy(&self, tried: &[Upstream]) -> Option<&Upstream> {
@@ -106,6 +137,14 @@ impl Upstreams {
         // The numbers may have changed since they were compared: then anyone will do.
         let turn = self.turn.fetch_add(1, Relaxed) % equals().count().max(1);
         equals().nth(turn).or_else(|| untried().next())
+    }
+}
+
+fn begin(chosen: &Upstream, avoid: Duration, newcomer: Option<Newcomer>) -> Choice {
+    chosen.avoidance().go_on_unless_it_goes_well(avoid);
+    match OpenRequest::begin(chosen) {
+        Some(open) => Choice::Upstream(open, newcomer),
+        None => Choice::Outdated,
     }
 }
 
@@ -142,7 +181,10 @@ impl fmt::Debug for Upstreams {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use super::*;
+    use crate::admission::AdmissionSettings;
     use crate::affinity::Affinity;
 
     const AVOID: Duration = Duration::from_secs(3600);
@@ -157,8 +199,8 @@ mod tests {
 
     fn choose(upstreams: &Upstreams, tried: &[Upstream]) -> Option<OpenRequest> {
         match upstreams.choose(None, tried, AVOID) {
-            Choice::Upstream(open) => Some(open),
-            Choice::Nobody | Choice::Outdated => None,
+            Choice::Upstream(open, _) => Some(open),
+            _ => None,
         }
     }
 
@@ -230,6 +272,33 @@ mod tests {
     }
 
     #[test]
+    fn who_comes_to_stay_passes_over_those_that_have_no_room() {
+        let upstreams = upstreams(2);
+        let settings = AdmissionSettings {
+            first_rate: 1,
+            waiting: 1,
+            ..AdmissionSettings::default()
+        };
+        for upstream in upstreams.serving() {
+            upstream.admission().begin(&settings, Instant::now());
+        }
+        let first = upstreams.serving().next();
+        let come = || upstreams.choose_with_room(first, &[], AVOID);
+        let [one, other] = [(); 2].map(|()| match come() {
+            Choice::Upstream(open, Some(newcomer)) => (open.upstream().port(), newcomer),
+            _ => panic!("there is room"),
+        });
+        assert_eq!([one.0, other.0], [1, 2]);
+        assert!(matches!(come(), Choice::NotAdmitted(Some(_))));
+        drop(other);
+        assert!(matches!(come(), Choice::Upstream(..)));
+        let all: Vec<_> = upstreams.serving().cloned().collect();
+        let nobody = upstreams.choose_with_room(first, &all, AVOID);
+        assert!(matches!(nobody, Choice::Nobody));
+        assert_eq!(ports(&upstreams, 1).len(), 1, "others pass");
+    }
+
+    #[test]
     fn an_address_that_is_named_twice_counts_once() {
         let twice = [1, 1].map(|port| Upstream::new("127.0.0.1", port));
         assert_eq!(serving(twice).serving().count(), 1);
@@ -266,8 +335,8 @@ mod tests {
         );
         assert_eq!(upstreams.owner(None, ["unknown"].into_iter()), None);
         let port = |owner, tried: &[Upstream]| match upstreams.choose(owner, tried, AVOID) {
-            Choice::Upstream(open) => open.upstream().port(),
-            Choice::Nobody | Choice::Outdated => 0,
+            Choice::Upstream(open, _) => open.upstream().port(),
+            _ => 0,
         };
         assert_eq!(port(Some(second), &[]), 2);
         assert_ne!(

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::admission::AdmissionSettings;
 use crate::affinity::Affinity;
 use crate::pages::CustomPages;
 use crate::settings::SiteSettings;
@@ -65,6 +66,9 @@ pub struct Config {
     /// their clients come back a few at a time. WebSockets are told 1001 (going away), SockJS clients
     /// `c[3000,"Go away!"]`. Default: 30 s.
     pub draining: Duration,
+    /// How upstreams that begin to serve are kept from more new clients than they can take. Default: so that one
+    /// that answers in normal time is never held back; `None`: none ever is.
+    pub admission: Option<AdmissionSettings>,
     /// How clients stay at one of several upstreams. Default: those of SockJS sessions do, others take turns.
     pub affinity: Option<Affinity>,
     /// Pages of the operator's, in the place of the proxy's own. Default: none.
@@ -90,6 +94,7 @@ impl Default for Config {
             client_requests: None,
             drain: Duration::from_secs(8),
             draining: Duration::from_secs(30),
+            admission: Some(AdmissionSettings::default()),
             affinity: None,
             pages: Arc::default(),
             site: Arc::default(),

@@ -28,7 +28,7 @@
 //! see) and `head_timer` (how long a head may take), `service` (the decision), `target` (which host it means), `visitor` (who asked), `route_table`
 //! (to which site that leads; `route` and `settings` say what a site is),
 //! `redirect` (whether it is sent elsewhere),
-//! `affinity`, `sockjs_path`, `sessions` (whose its client is), `balance` (which upstream gets it), `headers` (what is passed on), `forward` and `upstream` (a
+//! `affinity`, `sockjs_path`, `sessions` (whose its client is), `admission` (whether there is room for one who comes to stay), `balance` (which upstream gets it), `headers` (what is passed on), `forward` and `upstream` (a
 //! connection and the answer), then `body` or `upgrade` (the bytes), or `pages` when there is nothing
 //! to forward. `load` counts what is open at an upstream; `sockets` and `pacing` end what was upgraded, `websocket` says where that may be; `registry` keeps upstreams, and with them
 //! their counts and connections, from one table to the next, and lets those that are left out drain. `meter`
@@ -39,6 +39,7 @@
 //! except what is idempotent (RFC 9110 §9.2.2) and met a connection that was closed while it was
 //! unused, or an upstream that is being taken out of service.
 
+mod admission;
 mod affinity;
 mod alarm;
 mod avoidance;
@@ -82,6 +83,7 @@ mod upstream;
 mod visitor;
 mod websocket;
 
+pub use admission::AdmissionSettings;
 pub use affinity::Affinity;
 pub use balance::Upstreams;
 pub use config::Config;

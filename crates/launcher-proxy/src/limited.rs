@@ -19,6 +19,11 @@ pub(crate) enum Limited {
     TooManyRequests(Duration),
     #[error("Too many connections are open from your address.")]
     TooManyConnections,
+    /// After so many seconds there may be room.
+    #[error(
+        "The app has just started and lets visitors in a few at a time. Please try again soon."
+    )]
+    NotAdmitted(u64),
 }
 
 impl Limited {
@@ -48,6 +53,7 @@ impl Limited {
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::TooManyRequests(_) | Self::TooManyConnections => StatusCode::TOO_MANY_REQUESTS,
+            Self::NotAdmitted(_) => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
@@ -58,6 +64,7 @@ impl Limited {
             Self::BodyTooSlow => "body-too-slow",
             Self::TooManyRequests(_) => "too-many-requests",
             Self::TooManyConnections => "too-many-connections",
+            Self::NotAdmitted(_) => "not-admitted",
         }
     }
 
@@ -66,6 +73,7 @@ impl Limited {
             Self::HeadTooLarge | Self::BodyTooLarge => "Too large",
             Self::BodyTooSlow => "Too slow",
             Self::TooManyRequests(_) | Self::TooManyConnections => "Too many requests",
+            Self::NotAdmitted(_) => "Just starting",
         }
     }
 
@@ -74,6 +82,7 @@ impl Limited {
         match self {
             Self::TooManyRequests(wait) => Some(wait.as_secs() + 1),
             Self::TooManyConnections => Some(5),
+            Self::NotAdmitted(seconds) => Some(seconds),
             _ => None,
         }
     }

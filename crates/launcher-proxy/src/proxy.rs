@@ -1,8 +1,8 @@
 use std::convert::Infallible;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use tokio::net::TcpListener;
@@ -32,6 +32,7 @@ pub struct RouteWriter {
     table: Arc<ArcSwap<RouteTable>>,
     registry: Arc<Registry>,
     config: Arc<Config>,
+    has_published: AtomicBool,
 }
 
 /// What a [`Proxy`] has to do at this moment.
@@ -69,6 +70,7 @@ impl Proxy {
             table: Arc::clone(&table),
             registry: Arc::clone(&registry),
             config: Arc::clone(&config),
+            has_published: AtomicBool::new(false),
         };
         let shared = Shared {
             connections: Connections::at_most(config.max_connections),
@@ -189,10 +191,34 @@ impl RouteWriter {
     /// keep their connections and counts; requests in flight are not touched, except that those that no
     /// upstream has got yet follow `table`, too. Upgraded connections to upstreams that it does not lead to are
     /// ended one by one within [`Config::draining`].
+    ///
+    /// Upstreams that did not serve until now are held to have just started ([`Config::admission`]), except those of
+    /// the first table: who begins to route finds apps that have run for long.
     pub fn publish(&self, table: RouteTable) {
-        let prepare = |upstream: &Upstream| {
-            if let Some(affinity) = &self.config.affinity {
+        let is_first = !self.has_published.load(Relaxed);
+        self.replace(table, is_first);
+    }
+
+    /// The same where nothing is known of upstreams that did not serve until now but that they may have run for long:
+    /// none is held to have just started.
+    pub fn publish_settled(&self, table: RouteTable) {
+        self.replace(table, true);
+    }
+
+    fn replace(&self, table: RouteTable, is_settled: bool) {
+        self.has_published.store(true, Relaxed);
+        let Config {
+            affinity,
+            admission,
+            ..
+        } = &*self.config;
+        let now = Instant::now();
+        let prepare = |upstream: &Upstream, served: bool| {
+            if let Some(affinity) = affinity {
                 upstream.name(affinity);
+            }
+            if let (Some(admission), false) = (admission, served || is_settled) {
+                upstream.admission().begin(admission, now);
             }
         };
         for upstream in self.registry.publish(table, &self.table, prepare) {

@@ -19,19 +19,24 @@ impl Registry {
     /// Puts `table` in the place of `in_force`. Upstreams that are known at the same address keep
     /// their connections and counts; those that it does not lead to get nothing more when this
     /// returns, and their unused connections are closed.
-    /// Returns those that served until now. `prepare` sees each of them before anybody uses it.
+    /// Returns those that served until now. `prepare` sees each of the others before anybody uses it, and whether it
+    /// served before.
     pub(crate) fn publish(
         &self,
         mut table: RouteTable,
         in_force: &ArcSwap<RouteTable>,
-        prepare: impl Fn(&Upstream),
+        prepare: impl Fn(&Upstream, bool),
     ) -> Vec<Upstream> {
         let mut known = self.known.lock();
         let mut all = living(&known);
+        let served = all.values().filter(|upstream| upstream.is_serving());
+        let served: HashSet<_> = served.map(Upstream::address).collect();
         table.adopt(&mut all);
         table.adopt_counts(&in_force.load());
         let serving: HashSet<_> = table.upstreams().map(Upstream::address).collect();
-        table.upstreams().for_each(prepare);
+        for upstream in table.upstreams() {
+            prepare(upstream, served.contains(&upstream.address()));
+        }
         table.upstreams().for_each(Upstream::serve);
         in_force.store(Arc::new(table));
         let left = all
@@ -86,7 +91,7 @@ mod tests {
     fn what_is_open_is_known_until_it_ends_and_what_drains_as_long_as_it_is_named() {
         let (registry, table) = (Registry::default(), ArcSwap::default());
         let to = |ports: &[u16]| Route::to_any(ports.iter().copied().map(upstream));
-        let publish = |table_of: RouteTable| registry.publish(table_of, &table, |_| {});
+        let publish = |table_of: RouteTable| registry.publish(table_of, &table, |_, _| {});
         publish(RouteTable::builder().route("a.test", to(&[1, 2])).build());
         let open = OpenRequest::begin(&registry.get(&upstream(1).address()).unwrap()).unwrap();
         let next = RouteTable::builder().route("a.test", to(&[3]));
@@ -104,11 +109,11 @@ mod tests {
     fn an_upstream_that_is_led_to_again_serves_again_with_its_counts() {
         let (registry, table) = (Registry::default(), ArcSwap::default());
         let to_one = || RouteTable::builder().route("a.test", Route::to(upstream(1)));
-        registry.publish(to_one().build(), &table, |_| {});
+        registry.publish(to_one().build(), &table, |_, _| {});
         let open = OpenRequest::begin(&registry.get(&upstream(1).address()).unwrap());
-        registry.publish(RouteTable::default(), &table, |_| {});
+        registry.publish(RouteTable::default(), &table, |_, _| {});
         assert_eq!(known(&registry), [(1, 1, false)]);
-        registry.publish(to_one().draining(upstream(1)).build(), &table, |_| {});
+        registry.publish(to_one().draining(upstream(1)).build(), &table, |_, _| {});
         assert_eq!(known(&registry), [(1, 1, true)]);
         drop(open);
     }

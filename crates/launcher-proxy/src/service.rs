@@ -5,7 +5,9 @@ use http::header::STRICT_TRANSPORT_SECURITY;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Version};
 use hyper::body::{Body, Incoming};
 use hyper::upgrade::OnUpgrade;
+use tokio::time::{Instant, timeout_at};
 
+use crate::admission::{self, Newcomer};
 use crate::balance::Choice;
 use crate::body::{ForwardedResponse, ResponseBody};
 use crate::client_limits::CountedConnection;
@@ -46,11 +48,15 @@ struct Wanted<'request> {
     asked: Asked<'request>,
     /// The SockJS session that it belongs to.
     session: Option<u64>,
+    /// Whether it is the first of a client that will stay.
+    is_newcomer: bool,
 }
 
 /// Who gets a request, and how.
 struct Turn {
     open: OpenRequest,
+    /// Present until the head of the answer, where newcomers are counted.
+    newcomer: Option<Newcomer>,
     settings: Arc<SiteSettings>,
     /// How much of the path's begin says which site it is.
     prefix: usize,
@@ -59,6 +65,13 @@ struct Turn {
     hsts: Option<HeaderValue>,
     /// Whether the client is to be told whose it is now.
     is_new: bool,
+}
+
+/// Why it is nobody's turn.
+enum NoTurn {
+    Refused(Refusal),
+    /// There may be room there soon.
+    Full(Upstream),
 }
 
 impl Client {
@@ -93,8 +106,10 @@ impl Client {
         let (uri, method) = (request.uri().clone(), request.method().clone());
         let sessions = &self.shared.sessions;
         let session = sockjs_path::session(uri.path());
+        let session = session.map(|session| sessions.key(&host, session));
         let wanted = Wanted {
-            session: session.map(|session| sessions.key(&host, session)),
+            session,
+            is_newcomer: self.is_newcomer(&request, session),
             asked: Asked {
                 host: &host,
                 uri: &uri,
@@ -102,7 +117,8 @@ impl Client {
                 https: visitor.https,
             },
         };
-        let turn = self.turn(&wanted, Some(request.headers()), &[], record)?;
+        let headers = Some(request.headers());
+        let turn = self.turn(&wanted, headers, &[], record).await?;
         let turn = turn.ok_or(Refusal::BadGateway)?;
         self.ask_site(&request, &visitor, &turn.settings)?;
         self.forward(request, &wanted, &visitor, turn, record).await
@@ -128,15 +144,43 @@ impl Client {
         asked.map_err(Refusal::Limited)
     }
 
+    /// Whether nobody but [`Config::admission`](crate::Config::admission) knows if it may come.
+    fn is_newcomer<B>(&self, request: &Request<B>, session: Option<u64>) -> bool {
+        let comes = sockjs_path::is_info(request.uri().path())
+            || headers::requested_upgrade(request.headers(), request.version()).is_some();
+        let sessions = &self.shared.sessions;
+        let is_known = || session.and_then(|session| sessions.upstream(session));
+        comes && self.shared.config.admission.is_some() && is_known().is_none()
+    }
+
     /// Whose turn it is, by the table in force. `None` if all have been `tried`. The cookies in `headers`
     /// need not be looked at again once that has been tried which they stand for.
-    fn turn(
+    async fn turn(
         &self,
         wanted: &Wanted<'_>,
         headers: Option<&HeaderMap>,
         tried: &[Upstream],
         record: &mut Record,
     ) -> Result<Option<Turn>, Refusal> {
+        let first = match self.ask_for_turn(wanted, headers, tried, record) {
+            Ok(turn) => return Ok(turn),
+            Err(NoTurn::Refused(refusal)) => return Err(refusal),
+            Err(NoTurn::Full(first)) => first,
+        };
+        // In a box, since hardly anybody has to wait, and all would carry the room for it.
+        Box::pin(wait_for_turn(first, || {
+            self.ask_for_turn(wanted, headers, tried, record)
+        }))
+        .await
+    }
+
+    fn ask_for_turn(
+        &self,
+        wanted: &Wanted<'_>,
+        headers: Option<&HeaderMap>,
+        tried: &[Upstream],
+        record: &mut Record,
+    ) -> Result<Option<Turn>, NoTurn> {
         let (Asked { host, uri, .. }, session) = (&wanted.asked, wanted.session);
         let Shared {
             config, sessions, ..
@@ -147,21 +191,21 @@ impl Client {
             // Not held for longer than the choice takes, and never while an answer is awaited.
             let table = self.shared.table.load();
             let Some(Found { site, prefix }) = table.find(host, uri.path()) else {
-                return Err(Refusal::UnknownHost((*host).to_owned()));
+                return Err(NoTurn::Refused(Refusal::UnknownHost((*host).to_owned())));
             };
             record.belongs_to(&site.meter);
             if let Some(moved) = redirect::of(site, &wanted.asked) {
-                return Err(Refusal::Moved(moved));
+                return Err(NoTurn::Refused(Refusal::Moved(moved)));
             }
             let upstreams = match &site.route {
                 Route::To(upstreams) => upstreams,
                 // Sent elsewhere, if that is a place.
-                Route::Redirect(_) => return Err(Refusal::BadGateway),
+                Route::Redirect(_) => return Err(NoTurn::Refused(Refusal::BadGateway)),
                 Route::Unavailable(outage) => {
-                    return Err(Refusal::Unavailable {
+                    return Err(NoTurn::Refused(Refusal::Unavailable {
                         host: (*host).to_owned(),
                         outage: outage.clone(),
-                    });
+                    }));
                 }
             };
             let owner = upstreams.are_several().then(|| {
@@ -169,8 +213,13 @@ impl Client {
                 let tokens = tokens.flat_map(|(affinity, headers)| affinity.tokens(headers));
                 upstreams.owner(having.as_ref(), tokens)
             });
-            match upstreams.choose(owner.flatten(), tried, config.avoid_failed) {
-                Choice::Upstream(mut open) => {
+            let (first, avoid) = (owner.flatten(), config.avoid_failed);
+            let choice = match wanted.is_newcomer {
+                true => upstreams.choose_with_room(first, tried, avoid),
+                false => upstreams.choose(first, tried, avoid),
+            };
+            match choice {
+                Choice::Upstream(mut open, newcomer) => {
                     let settings = site.settings.as_ref().unwrap_or(&config.site);
                     let in_use =
                         session.and_then(|session| sessions.enter(session, open.upstream()));
@@ -180,12 +229,15 @@ impl Client {
                     return Ok(Some(Turn {
                         is_new: owner.is_some_and(|owner| owner != Some(open.upstream())),
                         open,
+                        newcomer,
                         settings: Arc::clone(settings),
                         prefix: prefix.len(),
                         strips: site.strip_prefix,
                         hsts: site.hsts.clone().filter(|_| wanted.asked.https),
                     }));
                 }
+                Choice::NotAdmitted(Some(full)) => return Err(NoTurn::Full(full)),
+                Choice::NotAdmitted(None) => return Err(NoTurn::Refused(not_admitted())),
                 Choice::Nobody => return Ok(None),
                 // The table that took the upstream out is in force already.
                 Choice::Outdated => {}
@@ -225,11 +277,15 @@ impl Client {
         let ((mut response, connection), turn) = exchanged;
         let Turn {
             open,
+            newcomer,
             settings,
             is_new,
             hsts,
             ..
         } = turn;
+        if let Some(newcomer) = newcomer {
+            newcomer.answered();
+        }
         *response.version_mut() = Version::HTTP_11;
         let status = response.status();
         headers::prepare_response(response.headers_mut(), status);
@@ -287,7 +343,8 @@ impl Client {
             let Some(again) = failed.again.filter(|_| timeouts < MOST_TIMEOUTS) else {
                 return Err(refusal);
             };
-            turn = self.turn(wanted, None, &tried, record)?.ok_or(refusal)?;
+            let next = self.turn(wanted, None, &tried, record).await?;
+            turn = next.ok_or(refusal)?;
             turn.open.upstream().meter().retried();
             outgoing = again;
         }
@@ -323,6 +380,28 @@ impl Client {
             }
         });
     }
+}
+
+/// Asks again whenever there may be room, for as long as a newcomer has patience.
+async fn wait_for_turn(
+    first: Upstream,
+    mut ask: impl FnMut() -> Result<Option<Turn>, NoTurn>,
+) -> Result<Option<Turn>, Refusal> {
+    let (mut full, mut is_last) = (first, false);
+    let until = Instant::now() + admission::PATIENCE;
+    while !is_last {
+        is_last = timeout_at(until, full.admission().freed()).await.is_err();
+        full = match ask() {
+            Ok(turn) => return Ok(turn),
+            Err(NoTurn::Refused(refusal)) => return Err(refusal),
+            Err(NoTurn::Full(full)) => full,
+        };
+    }
+    Err(not_admitted())
+}
+
+fn not_admitted() -> Refusal {
+    Refusal::Limited(Limited::NotAdmitted(admission::come_back_after()))
 }
 
 /// How many upstreams a client waits for that cannot even be connected to.

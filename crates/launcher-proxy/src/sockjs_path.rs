@@ -12,6 +12,11 @@ pub(crate) fn session(path: &str) -> Option<&str> {
     (named && known).then(|| &path[begin..end])
 }
 
+/// Whether it is what a SockJS client asks before it connects.
+pub(crate) fn is_info(path: &str) -> bool {
+    path.ends_with("/sockjs/info")
+}
+
 /// Those of sockjs-protocol 0.3.3.
 const TRANSPORTS: [&str; 8] = [
     "websocket",
@@ -59,6 +64,7 @@ mod tests {
         ] {
             assert_eq!(session(path), None, "{path}");
         }
+        assert!(is_info("/app/sockjs/info") && !is_info("/sockjs/information"));
         let long = format!("/sockjs/123/{}/xhr", "x".repeat(65));
         assert_eq!(session(&long), None);
     }

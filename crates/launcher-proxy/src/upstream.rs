@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 use tokio::net::TcpStream;
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::admission::Admission;
 use crate::affinity::{Affinity, Token};
 use crate::alarm::Alarm;
 use crate::avoidance::Avoidance;
@@ -37,6 +38,7 @@ struct Inner {
     sockets: Sockets,
     meter: Meter,
     avoidance: Avoidance,
+    admission: Admission,
     retired: AtomicBool,
     /// Set when it is first published by a proxy that makes its clients stay.
     token: OnceLock<Token>,
@@ -84,6 +86,7 @@ impl Upstream {
             sockets: Sockets::default(),
             meter: Meter::default(),
             avoidance: Avoidance::default(),
+            admission: Admission::default(),
             retired: AtomicBool::new(false),
             token: OnceLock::new(),
         };
@@ -140,6 +143,10 @@ impl Upstream {
 
     pub(crate) fn avoidance(&self) -> &Avoidance {
         &self.inner.avoidance
+    }
+
+    pub(crate) fn admission(&self) -> &Admission {
+        &self.inner.admission
     }
 
     /// Whether new requests may be sent.

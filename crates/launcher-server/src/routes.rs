@@ -71,7 +71,11 @@ impl Routes {
             state.by_instance.insert(id.to_owned(), routes);
         }
         let all = state.by_instance.values().flatten();
-        state.tables.publish(all);
+        // What the launcher comes upon when it starts may have run for long.
+        match self.board.is_settled() {
+            true => state.tables.publish(all),
+            false => state.tables.publish_settled(all),
+        }
     }
 }
 
@@ -101,6 +105,18 @@ impl Tables {
 
     /// Puts these in force, instead of those that were. What has no place in a table is left out.
     pub(crate) fn publish<'a>(&self, documents: impl IntoIterator<Item = &'a RouteDocument>) {
+        self.writer.publish(self.table(documents));
+    }
+
+    /// The same where servers that are new in it may have run for long.
+    pub(crate) fn publish_settled<'a>(
+        &self,
+        documents: impl IntoIterator<Item = &'a RouteDocument>,
+    ) {
+        self.writer.publish_settled(self.table(documents));
+    }
+
+    fn table<'a>(&self, documents: impl IntoIterator<Item = &'a RouteDocument>) -> RouteTable {
         let add = |table: RouteTableBuilder, document: &RouteDocument| {
             let site = site(document, &self.settings);
             let table = match document.is_default {
@@ -114,7 +130,7 @@ impl Tables {
         let table = own.fold(table, |table, (hostname, upstream)| {
             table.route(&hostname, Route::to(upstream))
         });
-        self.writer.publish(table.build());
+        table.build()
     }
 }
 

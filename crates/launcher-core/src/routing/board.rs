@@ -78,6 +78,12 @@ impl RouteBoard {
         let _settled = revision.wait_for(|revision| revision.is_settled).await;
     }
 
+    /// Whether it has by now.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.revision.borrow().is_settled
+    }
+
     /// Counts changes.
     pub(super) fn revisions(&self) -> watch::Receiver<Revision> {
         self.revision.subscribe()
@@ -156,7 +162,7 @@ mod tests {
     #[test]
     fn routes_are_settled_when_all_instances_of_the_start_have_been_looked_at() {
         let board = RouteBoard::default();
-        let is_settled = || board.revision.borrow().is_settled;
+        let is_settled = || board.is_settled();
         board.replace("a", vec![], false);
         board.replace("b", vec![], true);
         board.started();

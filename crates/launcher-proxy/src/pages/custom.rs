@@ -37,7 +37,7 @@ const MAX_BYTES: u64 = 256 * 1024;
 /// For what has no page of its own.
 const FALLBACK: &str = "error";
 
-const NAMES: [&str; 17] = [
+const NAMES: [&str; 18] = [
     "starting",
     "stopped",
     "crashed",
@@ -53,6 +53,7 @@ const NAMES: [&str; 17] = [
     "body-too-slow",
     "too-many-requests",
     "too-many-connections",
+    "not-admitted",
     "moved",
     FALLBACK,
 ];

@@ -95,7 +95,7 @@ impl Table {
                     routes = routes.len(),
                     "begins with the routes of the last run"
                 );
-                self.publish(&routes);
+                self.publish(&routes, true);
             }
             Ok(Ok(None)) => {}
             Ok(Err(error)) => tracing::warn!(%error, "the copy of the routes cannot be read"),
@@ -105,17 +105,22 @@ impl Table {
 
     /// Takes over each table, then copies it.
     async fn follow(self, mut tables: RouteTables) {
+        // What is not in the copy may run for as long as that is old.
+        let mut is_first = true;
         while tables.changed().await.is_ok() {
             let Some(routes) = tables.borrow_and_update().clone() else {
                 continue;
             };
-            self.publish(&routes);
+            self.publish(&routes, std::mem::take(&mut is_first));
             self.save(routes).await;
         }
     }
 
-    fn publish(&self, routes: &[RouteDocument]) {
-        self.tables.publish(routes);
+    fn publish(&self, routes: &[RouteDocument], is_settled: bool) {
+        match is_settled {
+            true => self.tables.publish_settled(routes),
+            false => self.tables.publish(routes),
+        }
         self.count.send_replace(Some(routes.len()));
     }
 
