@@ -15,9 +15,10 @@ const binary = process.env.LAUNCHER_TEST_BINARY ?? join(root, 'target/release/me
 const logs = join(root, 'target/e2e-logs');
 
 export class StandaloneProxy {
-  static async start(routes) {
+  /** Starts one; `flags` are added to what it needs. */
+  static async start(routes, flags = []) {
     const proxy = new this();
-    proxy.routes = routes;
+    Object.assign(proxy, { routes, flags });
     proxy.folder = await mkdtemp(join(tmpdir(), 'meteor-launcher-proxy-'));
     proxy.port = await freePort();
     proxy.proxyPort = await freePort();
@@ -29,7 +30,7 @@ export class StandaloneProxy {
   }
 
   async restart() {
-    const flags = ['--routes', this.routes, '--port', String(this.port), '--proxy-listen', `127.0.0.1:${this.proxyPort}`, '--data-dir', this.folder];
+    const flags = ['--routes', this.routes, '--port', String(this.port), '--proxy-listen', `127.0.0.1:${this.proxyPort}`, '--data-dir', this.folder, ...this.flags];
     this.process = spawn(binary, ['proxy', ...flags], { env: { PATH: process.env.PATH, RUST_LOG: 'info' }, stdio: ['ignore', this.log, this.log] });
     this.exited = once(this.process, 'exit');
     await until(() => this.health().then(() => true, () => false), 'the proxy to listen');

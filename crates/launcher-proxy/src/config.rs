@@ -1,11 +1,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::access_log::AccessLog;
 use crate::admission::AdmissionSettings;
 use crate::affinity::Affinity;
 use crate::pages::CustomPages;
 use crate::settings::SiteSettings;
-
 use crate::trusted_proxies::TrustedProxies;
 
 /// The proxy's limits. Every field has a default that suits a public proxy in front of Meteor apps.
@@ -73,6 +73,8 @@ pub struct Config {
     pub affinity: Option<Affinity>,
     /// Pages of the operator's, in the place of the proxy's own. Default: none.
     pub pages: Arc<CustomPages>,
+    /// Where each request is told of when it is over. Default: nowhere.
+    pub access_log: Option<AccessLog>,
     /// What holds for each site that has no settings of its own.
     pub site: Arc<SiteSettings>,
 }
@@ -97,6 +99,7 @@ impl Default for Config {
             admission: Some(AdmissionSettings::default()),
             affinity: None,
             pages: Arc::default(),
+            access_log: None,
             site: Arc::default(),
             trusted_proxies: TrustedProxies::default(),
             proxy_protocol: false,

@@ -19,7 +19,9 @@ use crate::connections::Place;
 use crate::head_timer::HeadTimer;
 use crate::headers::Arrived;
 use crate::http2;
+use crate::limited::Limited;
 use crate::opening::{self, Opened, Version};
+use crate::pages::Refusal;
 use crate::proxy::Shared;
 use crate::service::Client;
 use crate::shutdown::Tasks;
@@ -70,6 +72,8 @@ async fn begin(accepted: Accepted, shared: Arc<Shared>, tasks: Tasks) -> Option<
     let counted = shared.clients.connect(&arrival, &shared.config);
     let Ok(counted) = counted else {
         refuse(&opened.stream);
+        let refusal = Refusal::Limited(Limited::TooManyConnections);
+        shared.refused_unread(arrival.peer, &refusal, 0);
         return None;
     };
     let client = Client {
@@ -99,7 +103,8 @@ const TOO_MANY: &[u8] =
     Retry-After: 5\r\n\r\n";
 
 async fn serve_http1(begun: Begun) {
-    let tasks = begun.client.tasks.clone();
+    let (tasks, shared) = (begun.client.tasks.clone(), Arc::clone(&begun.client.shared));
+    let peer = begun.client.arrival.peer;
     let mut connection = pin!(http1_connection(begun));
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
@@ -110,6 +115,20 @@ async fn serve_http1(begun: Begun) {
     };
     if let Err(error) = ended {
         log_end(&error);
+        if let Some(refusal) = unread(&error) {
+            shared.refused_unread(peer, &refusal, 0);
+        }
+    }
+}
+
+/// What hyper has answered by itself to something that it could not read.
+fn unread(error: &hyper::Error) -> Option<Refusal> {
+    if error.is_parse_too_large() {
+        Some(Refusal::Limited(Limited::HeadTooLarge))
+    } else if error.is_parse() {
+        Some(Refusal::BadRequest("This is no request."))
+    } else {
+        None
     }
 }
 

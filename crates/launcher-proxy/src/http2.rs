@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::CONNECTION;
-use http::{Request, Response, StatusCode};
+use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::rt::Executor;
 use hyper::server::conn::http2;
@@ -51,12 +51,6 @@ pub(crate) async fn serve(opened: Opened, client: Client) {
 }
 
 async fn answer(client: &Client, request: Request<Incoming>) -> Response<ResponseBody> {
-    // hyper counts bytes only.
-    if request.headers().len() > client.shared.config.max_headers {
-        let mut refusal = Response::new(ResponseBody::empty());
-        *refusal.status_mut() = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
-        return refusal;
-    }
     let mut response = client.answer(request).await;
     // A page that ends a connection of HTTP/1.1 ends only its stream here.
     response.headers_mut().remove(CONNECTION);

@@ -32,13 +32,14 @@
 //! connection and the answer), then `body` or `upgrade` (the bytes), or `pages` when there is nothing
 //! to forward. `load` counts what is open at an upstream; `sockets` and `pacing` end what was upgraded, `websocket` says where that may be; `registry` keeps upstreams, and with them
 //! their counts and connections, from one table to the next, and lets those that are left out drain. `meter`
-//! counts what went through each site and upstream.
+//! counts what went through each site and upstream, `access_log` tells of each request.
 //!
 //! A route may have several upstreams. A request goes to the one that has the least open; where that
 //! one cannot be connected to, to the next. Nothing that an upstream may have worked on is sent twice,
 //! except what is idempotent (RFC 9110 §9.2.2) and met a connection that was closed while it was
 //! unused, or an upstream that is being taken out of service.
 
+mod access_log;
 mod admission;
 mod affinity;
 mod alarm;
@@ -83,6 +84,7 @@ mod upstream;
 mod visitor;
 mod websocket;
 
+pub use access_log::{AccessLog, AccessLogFormat, AccessLogOutput, AccessLogWriter};
 pub use admission::AdmissionSettings;
 pub use affinity::Affinity;
 pub use balance::Upstreams;

@@ -1,5 +1,6 @@
 use std::convert::Infallible;
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
@@ -7,13 +8,15 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use tokio::net::TcpListener;
 
+use crate::access_log::{AccessLog, Pending};
 use crate::client_limits::ClientTable;
 use crate::config::Config;
 use crate::connection::{self, Accepted};
 use crate::connections::Connections;
 use crate::load::UpstreamStats;
-use crate::meter::{Meter, Refusals, TrafficFigures, UpstreamFigures};
+use crate::meter::{Meter, Record, Refusals, TrafficFigures, UpstreamFigures};
 use crate::pacing;
+use crate::pages::Refusal;
 use crate::registry::Registry;
 use crate::route_table::RouteTable;
 use crate::sessions::Sessions;
@@ -46,6 +49,8 @@ pub struct Stats {
     /// How often accepting a connection has failed since the start, for instance because the process
     /// had no file descriptor left.
     pub accept_errors: u64,
+    /// How many requests are missing in the access log: more came than could be written, or writing failed.
+    pub access_log_dropped: u64,
 }
 
 pub(crate) struct Shared {
@@ -111,6 +116,12 @@ impl Proxy {
             open_connections: self.shared.connections.count_open(),
             upgraded: self.shared.connections.count_upgraded(),
             accept_errors: self.shared.accept_errors.load(Relaxed),
+            access_log_dropped: self
+                .shared
+                .config
+                .access_log
+                .as_ref()
+                .map_or(0, AccessLog::dropped),
         }
     }
 
@@ -182,6 +193,23 @@ impl Proxy {
                 }
             }
         }
+    }
+}
+
+impl Shared {
+    /// Notes that a request got a page of the proxy's own, of so many bytes.
+    pub(crate) fn refused(&self, record: &mut Record, refusal: &Refusal, bytes: u64) {
+        record.refused(refusal, bytes, &self.unknown);
+        if !matches!(refusal, Refusal::Moved(_)) {
+            self.refusals.count(refusal.code());
+        }
+    }
+
+    /// The same where what came from `client` was no request that could be read.
+    pub(crate) fn refused_unread(&self, client: IpAddr, refusal: &Refusal, bytes: u64) {
+        let log = self.config.access_log.as_ref();
+        let mut record = Record::begin(log.map(|log| Pending::new(log, client, None)));
+        self.refused(&mut record, refusal, bytes);
     }
 }
 

@@ -22,6 +22,9 @@ pub struct RouteTable {
     draining: Vec<Upstream>,
 }
 
+/// What the default site has for an address.
+const DEFAULT_SITE: &str = "(default)";
+
 /// The sites of one hostname: path prefixes, the longest first, without a slash at their ends.
 #[derive(Debug, Clone, Default)]
 struct Paths(Vec<(Box<str>, Site)>);
@@ -32,6 +35,15 @@ pub(crate) struct Found<'table> {
     pub(crate) site: &'table Site,
     /// The prefix under which the site is; empty for all of a hostname.
     pub(crate) prefix: &'table str,
+    host: Host<'table>,
+}
+
+/// Which hosts a site is for.
+#[derive(Debug, Clone, Copy)]
+enum Host<'table> {
+    One(&'table str),
+    Below(&'table str),
+    Others,
 }
 
 impl RouteTable {
@@ -48,18 +60,22 @@ impl RouteTable {
 
     pub(crate) fn find(&self, host: &str, path: &str) -> Option<Found<'_>> {
         let host = normalized(host);
-        let exact = self.exact.get(&*host);
+        let exact = self.exact.get_key_value(&*host);
         let below = || {
             let domains = (!self.wildcards.is_empty()).then(|| parents(&host));
             let mut domains = domains.into_iter().flatten();
-            domains.find_map(|domain| self.wildcards.get(domain)?.find(path))
+            domains.find_map(|domain| {
+                let (domain, paths) = self.wildcards.get_key_value(domain)?;
+                paths.find(path, Host::Below(domain))
+            })
         };
         let all = || {
             let site = self.default.as_ref()?;
-            Some(Found { site, prefix: "" })
+            let (prefix, host) = ("", Host::Others);
+            Some(Found { site, prefix, host })
         };
         exact
-            .and_then(|paths| paths.find(path))
+            .and_then(|(host, paths)| paths.find(path, Host::One(host)))
             .or_else(below)
             .or_else(all)
     }
@@ -122,7 +138,7 @@ impl RouteTable {
             sites.map(move |(prefix, site)| (address(prefix), &*site.meter))
         });
         let default = self.default.iter();
-        named.chain(default.map(|site| ("(default)".to_owned(), &*site.meter)))
+        named.chain(default.map(|site| (DEFAULT_SITE.to_owned(), &*site.meter)))
     }
 
     /// Those that routes lead to; one for each route.
@@ -138,10 +154,21 @@ impl RouteTable {
     }
 }
 
+impl Found<'_> {
+    /// The site's address, as [`RouteTable::meters`] has it.
+    pub(crate) fn address(&self) -> String {
+        match self.host {
+            Host::One(host) => format!("{host}{}", self.prefix),
+            Host::Below(domain) => format!("*.{domain}{}", self.prefix),
+            Host::Others => DEFAULT_SITE.to_owned(),
+        }
+    }
+}
+
 impl Paths {
-    fn find(&self, path: &str) -> Option<Found<'_>> {
+    fn find<'table>(&'table self, path: &str, host: Host<'table>) -> Option<Found<'table>> {
         let (prefix, site) = self.0.iter().find(|(prefix, _)| is_below(path, prefix))?;
-        Some(Found { site, prefix })
+        Some(Found { site, prefix, host })
     }
 
     fn adopt_counts(&mut self, last: &Self) {

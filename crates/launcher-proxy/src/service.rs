@@ -7,10 +7,12 @@ use hyper::body::{Body, Incoming};
 use hyper::upgrade::OnUpgrade;
 use tokio::time::{Instant, timeout_at};
 
+use crate::access_log::{self, Pending};
 use crate::admission::{self, Newcomer};
 use crate::balance::Choice;
 use crate::body::{ForwardedResponse, ResponseBody};
 use crate::client_limits::CountedConnection;
+use crate::config::Config;
 use crate::connections::OpenConnection;
 use crate::forward::{self, Answered, Failure, Outgoing};
 use crate::headers::{self, Arrived};
@@ -77,17 +79,28 @@ enum NoTurn {
 impl Client {
     pub(crate) async fn answer(&self, request: Request<Incoming>) -> Response<ResponseBody> {
         let accept = Accept::of(request.headers());
-        let mut record = Record::begin();
+        let log = self.shared.config.access_log.as_ref();
+        let pending = |log| {
+            let asked = access_log::Asked::of(&request, log);
+            Pending::new(log, self.arrival.peer, Some(asked))
+        };
+        let mut record = Record::begin(log.map(pending));
         match self.route(request, &mut record).await {
             Ok(response) => response,
-            Err(refusal) => {
-                record.refused(&self.shared.unknown);
-                if !matches!(refusal, Refusal::Moved(_)) {
-                    self.shared.refusals.count(refusal.code());
-                }
-                refusal.page(&accept, &self.shared.config.pages)
-            }
+            Err(refusal) => self.refuse(&refusal, &accept, &mut record),
         }
+    }
+
+    fn refuse(
+        &self,
+        refusal: &Refusal,
+        accept: &Accept,
+        record: &mut Record,
+    ) -> Response<ResponseBody> {
+        let page = refusal.page(accept, &self.shared.config.pages);
+        let length = page.body().size_hint().lower();
+        self.shared.refused(record, refusal, length);
+        page
     }
 
     async fn route(
@@ -95,13 +108,27 @@ impl Client {
         request: Request<Incoming>,
         record: &mut Record,
     ) -> Result<Response<ResponseBody>, Refusal> {
+        let Config {
+            trusted_proxies: trusted,
+            max_headers,
+            ..
+        } = &*self.shared.config;
+        let mut visitor = Visitor::of(request.headers(), &self.arrival, trusted);
+        let host = target::host(&request);
+        let host = match visitor.host.take() {
+            Some(told) if host.is_ok() => Ok(told),
+            _ => host,
+        };
+        let named = host.as_deref().ok().filter(|host| !host.is_empty());
+        record.visited_by(visitor.address, named);
+        // With HTTP/2 hyper counts bytes only.
+        if request.headers().len() > *max_headers {
+            return Err(Refusal::Limited(Limited::HeadTooLarge));
+        }
         if target::asks_for_a_tunnel(&request) {
             return Err(Refusal::NoTunnels);
         }
-        let host = target::host(&request).map_err(Refusal::BadRequest)?;
-        let trusted = &self.shared.config.trusted_proxies;
-        let mut visitor = Visitor::of(request.headers(), &self.arrival, trusted);
-        let host = visitor.host.take().unwrap_or(host);
+        let host = host.map_err(Refusal::BadRequest)?;
         self.ask(&visitor)?;
         let (uri, method) = (request.uri().clone(), request.method().clone());
         let sessions = &self.shared.sessions;
@@ -190,10 +217,11 @@ impl Client {
         loop {
             // Not held for longer than the choice takes, and never while an answer is awaited.
             let table = self.shared.table.load();
-            let Some(Found { site, prefix }) = table.find(host, uri.path()) else {
+            let Some(found) = table.find(host, uri.path()) else {
                 return Err(NoTurn::Refused(Refusal::UnknownHost((*host).to_owned())));
             };
-            record.belongs_to(&site.meter);
+            record.belongs_to(&found);
+            let Found { site, prefix, .. } = found;
             if let Some(moved) = redirect::of(site, &wanted.asked) {
                 return Err(NoTurn::Refused(Refusal::Moved(moved)));
             }
@@ -330,6 +358,7 @@ impl Client {
         loop {
             let upstream = turn.open.upstream();
             let config = &self.shared.config;
+            record.turned_to(upstream);
             outgoing.count_for(|| record.bill(upstream));
             let exchanged = forward::exchange(outgoing, upstream, config, &turn.settings).await;
             let failed = match exchanged {

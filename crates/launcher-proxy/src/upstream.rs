@@ -232,9 +232,16 @@ impl fmt::Debug for Upstream {
 
 impl fmt::Display for Upstream {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.host() {
-            literal if literal.contains(':') => write!(formatter, "[{literal}]:{}", self.port()),
-            host => write!(formatter, "{host}:{}", self.port()),
+        self.inner.address.fmt(formatter)
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { host, port } = self;
+        match host.contains(':') {
+            true => write!(formatter, "[{host}]:{port}"),
+            false => write!(formatter, "{host}:{port}"),
         }
     }
 }

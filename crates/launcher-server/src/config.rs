@@ -1,5 +1,7 @@
 //! All configuration: flags, whose defaults are environment variables, read once at start.
 
+mod access_log;
+
 use std::{
     convert::Infallible,
     fmt,
@@ -18,6 +20,8 @@ use launcher_core::{
 use launcher_proxy::{Affinity, CustomPages, InvalidPage, TrustedProxies};
 use thiserror::Error;
 
+use self::access_log::AccessLogArgs;
+pub(crate) use self::access_log::{AccessLogConfig, AccessLogPlace};
 use crate::route_source::{InvalidSource, RouteSource};
 
 /// Flags of whatever visitors connect to.
@@ -75,6 +79,9 @@ pub(crate) struct ProxyArgs {
     /// maintenance.html, unknown-hostname.html, …, error.html. Read at the start.
     #[arg(long, env = "LAUNCHER_PAGES", value_name = "DIR")]
     pages: Option<PathBuf>,
+
+    #[command(flatten)]
+    access_log: AccessLogArgs,
 }
 
 /// The same, checked.
@@ -87,6 +94,7 @@ pub(crate) struct ProxyConfig {
     pub(crate) client_requests: Option<u32>,
     pub(crate) affinity_cookie: String,
     pub(crate) pages: CustomPages,
+    pub(crate) access_log: Option<AccessLogConfig>,
 }
 
 /// Flags of `serve`.
@@ -430,6 +438,7 @@ impl ProxyArgs {
             client_connections: self.client_connections,
             client_requests: self.client_requests,
             affinity_cookie: self.affinity_cookie,
+            access_log: self.access_log.check(),
         })
     }
 }

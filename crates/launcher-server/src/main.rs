@@ -1,6 +1,7 @@
 //! `meteor-launcher`: launches Meteor apps as Docker containers, routes hostnames to them, and is
 //! driven and watched over DDP.
 
+mod access_log;
 mod api;
 mod cmd;
 mod config;

@@ -81,6 +81,7 @@ impl Router {
             open_connections,
             upgraded,
             accept_errors,
+            access_log_dropped,
             ..
         } = self.stats;
         out.gauge(
@@ -97,6 +98,11 @@ impl Router {
             "accept_errors",
             "Failures to accept a connection",
             accept_errors,
+        )?;
+        out.counter(
+            "access_log_dropped",
+            "Requests that are missing in the access log",
+            access_log_dropped,
         )?;
         let refusals = self
             .refusals

@@ -1,9 +1,13 @@
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
 use http::StatusCode;
 
 use super::Meter;
+use crate::access_log::{Moved, Pending};
+use crate::pages::Refusal;
+use crate::route_table::Found;
 use crate::upstream::Upstream;
 
 /// One request, from its head to the end of its answer, as the counts see it.
@@ -11,20 +15,40 @@ pub(crate) struct Record {
     begun: Instant,
     /// `None` as long as it is not known, and if there is none.
     site: Option<Arc<Meter>>,
+    /// What the access log is told, where there is one.
+    log: Option<Pending>,
 }
 
 impl Record {
-    pub(crate) fn begin() -> Self {
+    pub(crate) fn begin(log: Option<Pending>) -> Self {
         Self {
             begun: Instant::now(),
             site: None,
+            log,
         }
     }
 
-    pub(crate) fn belongs_to(&mut self, site: &Arc<Meter>) {
+    pub(crate) fn visited_by(&mut self, client: IpAddr, host: Option<&str>) {
+        if let Some(log) = &mut self.log {
+            log.visited_by(client, host);
+        }
+    }
+
+    pub(crate) fn belongs_to(&mut self, found: &Found<'_>) {
         // Asked again where another upstream is tried.
-        if self.site.is_none() {
-            self.site = Some(Arc::clone(site));
+        if self.site.is_some() {
+            return;
+        }
+        self.site = Some(Arc::clone(&found.site.meter));
+        if let Some(log) = &mut self.log {
+            log.belongs_to(found.address());
+        }
+    }
+
+    /// `upstream` is asked now.
+    pub(crate) fn turned_to(&mut self, upstream: &Upstream) {
+        if let Some(log) = &mut self.log {
+            log.turned_to(upstream);
         }
     }
 
@@ -33,21 +57,32 @@ impl Record {
         Self {
             begun: self.begun,
             site: self.site.take(),
+            log: self.log.take(),
         }
     }
 
-    pub(crate) fn refused(&self, unknown: &Meter) {
+    /// The client gets a page of so many bytes.
+    pub(crate) fn refused(&mut self, refusal: &Refusal, bytes: u64, unknown: &Meter) {
         self.site.as_deref().unwrap_or(unknown).refused();
+        if let Some(log) = &mut self.log {
+            log.refused(refusal.code(), refusal.status(), bytes);
+        }
     }
 
     /// `upstream` has answered.
-    pub(crate) fn answered(&self, upstream: &Upstream, status: StatusCode) {
+    pub(crate) fn answered(&mut self, upstream: &Upstream, status: StatusCode) {
         let took = self.begun.elapsed();
+        if let Some(log) = &mut self.log {
+            log.answered(status);
+        }
         self.for_both(upstream, |meter| meter.answered(status, took));
     }
 
     /// So much of the answer was passed on.
     pub(crate) fn sent(&self, upstream: &Upstream, bytes: usize) {
+        if let Some(moved) = self.moved() {
+            moved.sent(bytes as u64);
+        }
         self.for_both(upstream, |meter| meter.sent(bytes as u64));
     }
 
@@ -62,7 +97,12 @@ impl Record {
         Bill {
             site: self.site.clone(),
             upstream: upstream.clone(),
+            moved: self.moved().cloned(),
         }
+    }
+
+    fn moved(&self) -> Option<&Arc<Moved>> {
+        self.log.as_ref()?.moved()
     }
 
     fn for_both(&self, upstream: &Upstream, count: impl Fn(&Meter)) {
@@ -77,14 +117,21 @@ impl Record {
 pub(crate) struct Bill {
     site: Option<Arc<Meter>>,
     upstream: Upstream,
+    moved: Option<Arc<Moved>>,
 }
 
 impl Bill {
     pub(crate) fn received(&self, bytes: usize) {
+        if let Some(moved) = &self.moved {
+            moved.received(bytes as u64);
+        }
         self.for_both(|meter| meter.received(bytes as u64));
     }
 
     pub(crate) fn sent(&self, bytes: usize) {
+        if let Some(moved) = &self.moved {
+            moved.sent(bytes as u64);
+        }
         self.for_both(|meter| meter.sent(bytes as u64));
     }
 
@@ -107,13 +154,16 @@ impl Bill {
 /// A connection that has switched protocols; counted until dropped.
 pub(crate) struct UpgradedRecord {
     bill: Bill,
+    /// Told when this is dropped.
+    _log: Option<Pending>,
 }
 
 impl UpgradedRecord {
-    pub(crate) fn begin(record: &Record, upstream: &Upstream) -> Self {
+    pub(crate) fn begin(record: &mut Record, upstream: &Upstream) -> Self {
         let bill = record.bill(upstream);
         bill.for_both(Meter::upgraded);
-        Self { bill }
+        let _log = record.log.take();
+        Self { bill, _log }
     }
 
     pub(crate) fn bill(&self) -> &Bill {

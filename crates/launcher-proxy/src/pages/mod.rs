@@ -109,7 +109,7 @@ impl Refusal {
         };
     }
 
-    fn status(&self) -> StatusCode {
+    pub(crate) fn status(&self) -> StatusCode {
         match self {
             Self::BadRequest(_) => StatusCode::BAD_REQUEST,
             Self::NoTunnels => StatusCode::NOT_IMPLEMENTED,

@@ -18,7 +18,7 @@ use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use super::serve::{
     AnyError, LAST_THREADS, SHUTDOWN, Signals, bind, make_private_directory, proxy_config,
 };
-use crate::{config::StandaloneConfig, http, log, routes::Tables};
+use crate::{access_log::RunningLog, config::StandaloneConfig, http, log, routes::Tables};
 
 /// Runs until SIGTERM or SIGINT.
 pub(crate) fn run(config: StandaloneConfig) -> Result<(), AnyError> {
@@ -37,7 +37,8 @@ async fn serve(config: StandaloneConfig) -> Result<(), AnyError> {
     let control = bind("--port", config.control).await?;
     let visitors = bind("--proxy-listen", config.proxy.listen).await?;
     let addresses = (control.local_addr()?, visitors.local_addr()?);
-    let proxy_config = proxy_config(&config.proxy, &config.data_dir)?;
+    let mut proxy_config = proxy_config(&config.proxy, &config.data_dir)?;
+    let access_log = RunningLog::of(config.proxy.access_log.as_ref(), &mut proxy_config)?;
     let site_settings = Arc::clone(&proxy_config.site);
     let (proxy, writer) = Proxy::new(proxy_config);
     let table = Table {
@@ -70,7 +71,12 @@ async fn serve(config: StandaloneConfig) -> Result<(), AnyError> {
     signals.any().await;
     tracing::info!("stopping");
     stop.cancel();
-    let ended = timeout(SHUTDOWN, async { tokio::join!(control, visitors) });
+    let ended = timeout(SHUTDOWN, async {
+        drop(tokio::join!(control, visitors));
+        if let Some(access_log) = access_log {
+            access_log.finish().await;
+        }
+    });
     if ended.await.is_err() {
         tracing::warn!("not everything ended in time");
     }

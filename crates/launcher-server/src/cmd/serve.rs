@@ -16,6 +16,7 @@ use tokio::{net::TcpListener, signal::unix, task::JoinHandle, time::timeout};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use crate::{
+    access_log::RunningLog,
     api::{self, Api},
     config::{Config, ProxyConfig},
     http::{self, Control},
@@ -72,6 +73,7 @@ struct Server {
     /// The same pages, as visitors' port leads to them.
     domain: Option<JoinHandle<()>>,
     proxy: JoinHandle<()>,
+    access_log: Option<RunningLog>,
     /// Ends when this is dropped.
     mirror: Option<AbortOnDropHandle<()>>,
     stop: CancellationToken,
@@ -89,10 +91,11 @@ impl Server {
         }
         let engine = DockerEngine::new(config.docker_host.as_deref());
         let engine = Arc::new(engine.map_err(|e| format!("--docker-host: {e}"))?);
-        let proxy_config = launcher_proxy::Config {
+        let mut proxy_config = launcher_proxy::Config {
             draining: config.patience.drain,
             ..proxy_config(&config.proxy, &config.data_dir)?
         };
+        let access_log = RunningLog::of(config.proxy.access_log.as_ref(), &mut proxy_config)?;
         let site_settings = Arc::clone(&proxy_config.site);
         let (proxy, route_writer) = Proxy::new(proxy_config);
         let domain = Domain::bind(config.launcher_domain.as_ref()).await?;
@@ -154,6 +157,7 @@ impl Server {
             control,
             domain,
             proxy,
+            access_log,
             mirror,
             stop,
         })
@@ -179,6 +183,9 @@ impl Server {
         drop(tokio::join!(self.control, self.proxy));
         if let Some(domain) = self.domain {
             drop(domain.await);
+        }
+        if let Some(access_log) = self.access_log {
+            access_log.finish().await;
         }
         self.launcher.shutdown().await;
         drop(self.mirror);
