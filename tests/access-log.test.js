@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { promisify } from 'node:util';
 import { request } from './support/http.js';
+import { freePort } from './support/ports.js';
 import { StandaloneProxy } from './support/standalone-proxy.js';
 import { until } from './support/until.js';
 import { World } from './support/world.js';
@@ -17,14 +18,14 @@ const secret = 'hunter2-in-a-query';
 const combined = /^(?<client>\S+) \S+ \S+ \[(?<time>\d\d\/\w{3}\/\d{4}(?::\d\d){3} [+-]\d{4})\] "(?<request>[^"]*)" (?<status>\d{3}) (?<bytes>\d+|-) "(?<referrer>[^"]*)" "(?<userAgent>[^"]*)"$/;
 
 describe('access log', () => {
-  let folder, file, world, todos, proxy;
+  let folder, file, world, todos, proxy, figuresPort;
 
   before(async () => {
     folder = await mkdtemp(join(tmpdir(), 'meteor-launcher-access-'));
     file = join(folder, 'access.log');
     world = await World.start({ flags: ['--access-log', file], env: { LAUNCHER_ACCESS_LOG_FORMAT: 'json' } });
     todos = await world.launch('todos', { hostname: 'todos.test' });
-    proxy = await StandaloneProxy.start(`ddp://127.0.0.1:${world.port}`, ['--access-log', join(folder, 'combined.log')]);
+    proxy = await StandaloneProxy.start(`ddp://127.0.0.1:${world.port}`, ['--access-log', join(folder, 'combined.log'), '--metrics', `127.0.0.1:${(figuresPort = await freePort())}`]);
     await proxy.becomes('todos.test', 200);
   });
   after(async () => {
@@ -98,6 +99,16 @@ describe('access log', () => {
     const line = (await read()).find(({ request }) => request === 'GET /page HTTP/1.1');
     assert.deepEqual([line.client, line.referrer, line.userAgent], ['127.0.0.1', '-', 'x\\x22 200 \\x5C']);
     assert.ok(!(await readFile(path, 'utf8')).includes(secret));
+  });
+
+  it('is counted at /metrics of such a proxy, on loopback only', async () => {
+    const { text } = await request(figuresPort, `127.0.0.1:${figuresPort}`, '/metrics').expect(200);
+    assert.match(text, /^launcher_router_access_log_dropped_total 0$/m);
+    assert.match(text, /^launcher_router_requests_total\{host="todos.test",class="2xx"\} [1-9]/m);
+    assert.ok(text.endsWith('# EOF\n'));
+    const refused = await run(world.binary, ['proxy', '--routes', 'ddp://127.0.0.1:1', '--metrics', '0.0.0.0:0']).catch((error) => error);
+    assert.equal(refused.code, 1);
+    assert.match(refused.stderr, /--metrics .*loopback/);
   });
 
   it('keeps a launcher from starting that cannot open it', async () => {

@@ -44,6 +44,10 @@ describe('figures of the router', () => {
     await mine.subscribe('routeStats', todos.id);
     await until(() => figures(mine).length === 2, () => JSON.stringify(figures(mine)));
     await mine.close();
+    const talker = await todos.ddp();
+    const talked = () => quick().some(({ messagesInPerSecond, messagesOutPerSecond }) => messagesInPerSecond > 0 && messagesOutPerSecond > 0);
+    await until(() => (talker.send({ msg: 'ping' }), talked()), () => JSON.stringify(figures(client)));
+    await talker.close();
     client.send({ msg: 'unsub', id: subscription });
     await until(() => figures(client).length === 0, 'none when nobody watches');
     await refused(client.subscribe('routeStats', 7), 400, /./);
@@ -52,6 +56,10 @@ describe('figures of the router', () => {
 
   it('are read by a parser of Prometheus that others wrote', async () => {
     for (let number = 0; number < 3; number += 1) await todos.get('/inside').expect(200);
+    const talker = await todos.ddp();
+    talker.send({ msg: 'ping', id: 'first' });
+    await until(() => talker.messages.some(({ msg }) => msg === 'pong'), 'an answer');
+    await talker.close();
     const { stdout } = await run(python, [`${folder}metrics.py`, String(world.port)], { timeout: 60_000 });
     const { samples, types } = JSON.parse(stdout);
     const value = (name, labels) => samples.find(([known, its]) => known === name && Object.entries(labels).every(([key, text]) => its[key] === text))?.[2];
@@ -61,6 +69,10 @@ describe('figures of the router', () => {
     assert.equal(value('launcher_router_response_seconds_bucket', { host: 'todos.test', le: '+Inf' }), value('launcher_router_response_seconds_count', { host: 'todos.test' }));
     assert.ok(value('launcher_router_sent_bytes_total', { host: 'todos.test' }) > 0);
     assert.ok(value('launcher_router_upstream_answers_total', { upstream: `127.0.0.1:${todos.document.port}`, class: '2xx' }) >= 3);
+    for (const way of ['received', 'sent']) {
+      assert.ok(value(`launcher_router_${way}_messages_total`, { host: 'todos.test' }) >= 2, stdout);
+      assert.ok(value(`launcher_router_upstream_${way}_messages_total`, { upstream: `127.0.0.1:${todos.document.port}` }) >= 2, stdout);
+    }
     assert.ok(value('ddp_sessions', {}) >= 1, 'what the DDP server counts');
     assert.equal(types.launcher_router_response_seconds, 'histogram');
   });

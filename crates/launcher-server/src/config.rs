@@ -337,6 +337,10 @@ pub(crate) struct StandaloneArgs {
     #[arg(long, env = "PORT", default_value_t = 8081)]
     port: u16,
 
+    /// Address and port of GET /metrics, for Prometheus. Only loopback is allowed. None without it.
+    #[arg(long, env = "LAUNCHER_METRICS", value_name = "IP:PORT")]
+    metrics: Option<SocketAddr>,
+
     /// Where the proxy keeps a copy of the last routes. Made if it does not exist.
     #[arg(
         long,
@@ -362,6 +366,7 @@ pub(crate) struct StandaloneConfig {
     pub(crate) source: RouteSource,
     pub(crate) proxy: ProxyConfig,
     pub(crate) control: SocketAddr,
+    pub(crate) metrics: Option<SocketAddr>,
     pub(crate) data_dir: PathBuf,
     pub(crate) log: String,
 }
@@ -407,6 +412,11 @@ pub(crate) enum ConfigError {
     OpenDomain(Hostname),
     #[error("--pages: {0}")]
     Pages(#[from] InvalidPage),
+    #[error(
+        "--metrics {0}: the figures are told on loopback addresses only, since they name all hosts that \
+         visitors ask for"
+    )]
+    MetricsNotLoopback(SocketAddr),
     #[error("--proxy-protocol: nobody may use it as long as --trusted-proxies names nobody")]
     ProxyProtocolOfNobody,
     #[error(
@@ -446,10 +456,14 @@ impl ProxyArgs {
 impl StandaloneArgs {
     /// Checks what the flags' types cannot say.
     pub(crate) fn check(self) -> Result<StandaloneConfig, ConfigError> {
+        if let Some(metrics) = self.metrics.filter(|metrics| !metrics.ip().is_loopback()) {
+            return Err(ConfigError::MetricsNotLoopback(metrics));
+        }
         Ok(StandaloneConfig {
             source: RouteSource::parse(&self.routes.0)?,
             proxy: self.proxy.check()?,
             control: SocketAddr::new(self.bind_ip, self.port),
+            metrics: self.metrics,
             data_dir: self.data_dir,
             log: self.log,
         })

@@ -37,6 +37,11 @@ pub(crate) async fn show(State(control): State<Control>) -> Response {
     ([(CONTENT_TYPE, Snapshot::CONTENT_TYPE)], text).into_response()
 }
 
+/// The same where there is nothing but the router.
+pub(crate) async fn show_router(State(proxy): State<Proxy>) -> Response {
+    ([(CONTENT_TYPE, Snapshot::CONTENT_TYPE)], router(&proxy)).into_response()
+}
+
 fn router(proxy: &Proxy) -> String {
     let mut registry = Registry::with_prefix("launcher_router");
     registry.register_collector(Box::new(Router::of(proxy.stats(), proxy.traffic())));
@@ -146,6 +151,18 @@ impl Router {
             Some(&Unit::Bytes),
             of(|it| it.bytes_out),
         )?;
+        out.counters(
+            "received_messages",
+            "WebSocket messages from clients",
+            None,
+            of(|it| it.messages_in),
+        )?;
+        out.counters(
+            "sent_messages",
+            "WebSocket messages from upstreams",
+            None,
+            of(|it| it.messages_out),
+        )?;
         out.gauges(
             "open_websockets",
             "Upgraded connections that are open, by host",
@@ -204,6 +221,18 @@ impl Router {
             "Bytes of bodies from an upstream",
             Some(&Unit::Bytes),
             of(|it| it.bytes_out),
+        )?;
+        out.counters(
+            "upstream_received_messages",
+            "WebSocket messages to an upstream",
+            None,
+            of(|it| it.messages_in),
+        )?;
+        out.counters(
+            "upstream_sent_messages",
+            "WebSocket messages from an upstream",
+            None,
+            of(|it| it.messages_out),
         )?;
         out.gauges(
             "upstream_open_requests",

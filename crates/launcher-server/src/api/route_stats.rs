@@ -201,6 +201,8 @@ fn fields_of(all: &Figures, since: &Figures, seconds: f64) -> Fields {
         "p99Ms": quantile(0.99),
         "bytesInPerSecond": rate(since.bytes_in),
         "bytesOutPerSecond": rate(since.bytes_out),
+        "messagesInPerSecond": rate(since.messages_in),
+        "messagesOutPerSecond": rate(since.messages_out),
         "openWebSockets": all.open_upgraded as f64,
     }
 }

@@ -18,7 +18,7 @@ use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use super::serve::{
     AnyError, LAST_THREADS, SHUTDOWN, Signals, bind, make_private_directory, proxy_config,
 };
-use crate::{access_log::RunningLog, config::StandaloneConfig, http, log, routes::Tables};
+use crate::{access_log::RunningLog, config::StandaloneConfig, http, log, metrics, routes::Tables};
 
 /// Runs until SIGTERM or SIGINT.
 pub(crate) fn run(config: StandaloneConfig) -> Result<(), AnyError> {
@@ -36,6 +36,10 @@ async fn serve(config: StandaloneConfig) -> Result<(), AnyError> {
     make_private_directory(&config.data_dir)?;
     let control = bind("--port", config.control).await?;
     let visitors = bind("--proxy-listen", config.proxy.listen).await?;
+    let figures = match config.metrics {
+        Some(address) => Some(bind("--metrics", address).await?),
+        None => None,
+    };
     let addresses = (control.local_addr()?, visitors.local_addr()?);
     let mut proxy_config = proxy_config(&config.proxy, &config.data_dir)?;
     let access_log = RunningLog::of(config.proxy.access_log.as_ref(), &mut proxy_config)?;
@@ -65,6 +69,15 @@ async fn serve(config: StandaloneConfig) -> Result<(), AnyError> {
         router,
         stop.clone().cancelled_owned(),
     ));
+    let figures = figures.map(|figures| {
+        let router = Router::new().route("/metrics", get(metrics::show_router));
+        let router = router.with_state(proxy.clone());
+        tokio::spawn(http::serve_router(
+            figures,
+            router,
+            stop.clone().cancelled_owned(),
+        ))
+    });
     let stopped = stop.clone().cancelled_owned();
     let visitors = tokio::spawn(async move { proxy.run(visitors, stopped).await });
     tracing::info!(control = %addresses.0, proxy = %addresses.1, "ready");
@@ -73,6 +86,9 @@ async fn serve(config: StandaloneConfig) -> Result<(), AnyError> {
     stop.cancel();
     let ended = timeout(SHUTDOWN, async {
         drop(tokio::join!(control, visitors));
+        if let Some(figures) = figures {
+            drop(figures.await);
+        }
         if let Some(access_log) = access_log {
             access_log.finish().await;
         }
