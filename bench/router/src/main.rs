@@ -10,6 +10,7 @@ mod drain;
 mod idle;
 mod messages;
 mod requests;
+mod slow_heads;
 mod visitors;
 
 use std::io::Result;
@@ -53,6 +54,7 @@ enum Case {
     Bodies,
     Changes,
     Drain,
+    SlowHeads,
 }
 
 /// How long to measure.
@@ -104,6 +106,7 @@ fn main() -> Result<()> {
         Case::Bodies,
         Case::Changes,
         Case::Drain,
+        Case::SlowHeads,
     ];
     let wanted = |case: &Case| arguments.only.is_empty() || arguments.only.contains(case);
     let mut report = vec![say(measure::machine()?)];
@@ -116,6 +119,7 @@ fn main() -> Result<()> {
             Case::Messages => options.with(&ALL, messages::run)?,
             Case::Idle => options.with(&ALL, idle::run)?,
             Case::Bodies => options.with(&ALL, |options, all| bodies::run(options, &all))?,
+            Case::SlowHeads => options.with(&ALL, slow_heads::run)?,
             Case::Drain => drain::run(&options, &Backend::start(&options.programs)?)?,
             Case::Changes => options.with(&[Kind::Router, Kind::Changing], |options, all| {
                 requests::run("requests while routes change", options, all)

@@ -48,6 +48,56 @@ async fn a_slow_head_is_cut_also_when_it_is_the_second_one() {
     assert_eq!(client.head_or_end().await, None);
 }
 
+/// So many that are never done with their heads, while as many others are served as ever.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn thousands_of_slow_heads_keep_nobody_from_being_served() {
+    const SLOW: usize = 2_000;
+    const GOOD: usize = 100;
+    let config = Config {
+        header_read: NEVER,
+        ..Config::default()
+    };
+    let world = World::with_config(config, RouteTable::default()).await;
+    let mut slow = Vec::new();
+    for _ in 0..SLOW {
+        let mut client = world.connect().await;
+        client
+            .send("GET / HTTP/1.1\r\nHost: a.test\r\nX-Slow: ")
+            .await;
+        slow.push(client);
+    }
+    world.until(|stats| stats.open_connections == SLOW).await;
+    let mut good = Vec::new();
+    for _ in 0..GOOD {
+        good.push(world.connect().await);
+    }
+    let (done, mut over) = tokio::sync::watch::channel(());
+    let trickle = tokio::spawn(async move {
+        while !over.has_changed().unwrap_or(true) {
+            for client in &mut slow {
+                client.send("x").await;
+            }
+            over.mark_unchanged();
+            tokio::task::yield_now().await;
+        }
+        slow
+    });
+    for _ in 0..20 {
+        for client in &mut good {
+            assert_eq!(client.ask(&get("/")).await.status(), 404);
+        }
+    }
+    drop(done);
+    let slow = patiently(trickle).await.unwrap();
+    assert_eq!(
+        world.stats().open_connections,
+        SLOW + GOOD,
+        "nobody was cut"
+    );
+    drop((slow, good));
+    world.until(|stats| stats.open_connections == 0).await;
+}
+
 #[tokio::test]
 async fn an_idle_client_is_given_its_own_time() {
     let config = Config {

@@ -1,6 +1,7 @@
 //! All configuration: flags, whose defaults are environment variables, read once at start.
 
 mod access_log;
+mod limits;
 
 use std::{
     convert::Infallible,
@@ -22,6 +23,8 @@ use thiserror::Error;
 
 use self::access_log::AccessLogArgs;
 pub(crate) use self::access_log::{AccessLogConfig, AccessLogPlace};
+use self::limits::LimitArgs;
+pub(crate) use self::limits::LimitConfig;
 use crate::route_source::{InvalidSource, RouteSource};
 
 /// Flags of whatever visitors connect to.
@@ -81,6 +84,9 @@ pub(crate) struct ProxyArgs {
     pages: Option<PathBuf>,
 
     #[command(flatten)]
+    limits: LimitArgs,
+
+    #[command(flatten)]
     access_log: AccessLogArgs,
 }
 
@@ -94,6 +100,7 @@ pub(crate) struct ProxyConfig {
     pub(crate) client_requests: Option<u32>,
     pub(crate) affinity_cookie: String,
     pub(crate) pages: CustomPages,
+    pub(crate) limits: LimitConfig,
     pub(crate) access_log: Option<AccessLogConfig>,
 }
 
@@ -442,6 +449,7 @@ impl ProxyArgs {
         let pages = self.pages.as_deref().map(CustomPages::read).transpose()?;
         Ok(ProxyConfig {
             pages: pages.unwrap_or_default(),
+            limits: self.limits.config(),
             listen: self.proxy_listen,
             trusted_proxies: self.trusted_proxies,
             proxy_protocol: self.proxy_protocol,

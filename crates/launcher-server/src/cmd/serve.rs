@@ -287,7 +287,7 @@ pub(super) fn proxy_config(
 ) -> Result<launcher_proxy::Config, AnyError> {
     let key = secret_key::read_or_make(data_dir);
     let key = key.map_err(|e| format!("{}: {e}", data_dir.join("secret.key").display()))?;
-    Ok(launcher_proxy::Config {
+    let mut settled = launcher_proxy::Config {
         drain: IN_FLIGHT,
         trusted_proxies: config.trusted_proxies.clone(),
         proxy_protocol: config.proxy_protocol,
@@ -296,7 +296,9 @@ pub(super) fn proxy_config(
         affinity: Affinity::new(config.affinity_cookie.as_str(), key),
         pages: Arc::new(config.pages.clone()),
         ..launcher_proxy::Config::default()
-    })
+    };
+    config.limits.enter(&mut settled);
+    Ok(settled)
 }
 
 /// The data directory holds secrets.
