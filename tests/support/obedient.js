@@ -10,6 +10,7 @@ const CONTROL_PORT = 9999;
 // KIND: meteor (SockJS's JSON and DDP), http, silent (takes connections and says nothing), talking (says something that is no HTTP).
 // STATE, and /turn?to=…: ready; starting (503 everywhere); failing (500 everywhere).
 // LINES: how many numbered lines it writes first; EXIT: the code with which it ends then. ON_SIGTERM=ignore: it does.
+// It has one script, named by a hash of its RELEASE as Meteor's are, and says as Meteor does that it has no other.
 // Visitors: /hold answers after /release on the other port; all else tells who it is. There: /seen tells what it was asked for, /exit?code=… ends it.
 const program = `
 'use strict';
@@ -24,6 +25,13 @@ let state = STATE, holding = [];
 const seen = [], sockets = new Set();
 const self = () => JSON.stringify({ container: require('os').hostname(), release: RELEASE, rootUrl: process.env.ROOT_URL, grace: process.env.METEOR_SIGTERM_GRACE_PERIOD_SECONDS });
 
+const script = '/' + createHash('sha1').update('release ' + RELEASE).digest('hex') + '.js?meteor_js_resource=true';
+function serveScript(request, response) {
+  if (request.url !== script) return response.writeHead(404, { 'Content-Type': 'text/html; charset=utf-8', 'Cache-Control': 'no-cache' }).end('404 Not Found');
+  const headers = { 'Content-Type': 'application/javascript; charset=UTF-8', 'Cache-Control': 'public, max-age=31536000', Vary: 'User-Agent', ETag: '"' + RELEASE + '"' };
+  response.writeHead(200, headers).end('// of release ' + RELEASE);
+}
+
 function visit(request, response) {
   seen.push({ path: request.url, agent: request.headers['user-agent'] || null });
   const status = { starting: 503, failing: 500 }[state];
@@ -31,6 +39,7 @@ function visit(request, response) {
   if (request.url === '/hold') return void holding.push(() => response.end('released'));
   if (request.url === '/sockjs/info' && KIND !== 'meteor') return response.writeHead(404).end();
   if (request.url === '/sockjs/info') return response.end(JSON.stringify({ websocket: true, origins: ['*:*'], cookie_needed: false, entropy: 1 }));
+  if (request.url.includes('meteor_js_resource')) return serveScript(request, response);
   response.end(self());
 }
 

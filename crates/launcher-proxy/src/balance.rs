@@ -57,6 +57,27 @@ impl Upstreams {
         all.map(|replica| &mut replica.upstream)
     }
 
+    /// The one at an address.
+    pub(crate) fn serving_at(&self, upstream: &Upstream) -> Option<&Replica> {
+        self.serving.iter().find(|own| own.upstream == *upstream)
+    }
+
+    /// Whether one of a release is live: serves or drains.
+    pub(crate) fn have_release(&self, release: &str) -> bool {
+        self.live().any(|replica| *replica.release == *release)
+    }
+
+    /// The live one of all other releases that has the least open, those that serve first where several are equal.
+    pub(crate) fn of_another_release(&self, release: &str) -> Option<&Replica> {
+        let others = self.live().filter(|other| *other.release != *release);
+        let usable = others.filter(|other| !other.upstream.avoidance().is_on());
+        usable.min_by_key(|other| other.upstream.load().open())
+    }
+
+    fn live(&self) -> impl Iterator<Item = &Replica> {
+        self.serving.iter().chain(&self.draining)
+    }
+
     /// Whether clients have to be told apart.
     pub(crate) fn are_several(&self) -> bool {
         self.serving.len() > 1
@@ -310,6 +331,26 @@ mod tests {
         let both = Upstreams::new([first.clone()], [first, second]);
         let draining: Vec<_> = both.draining().map(Upstream::port).collect();
         assert_eq!(draining, [2]);
+    }
+
+    #[test]
+    fn another_release_is_that_of_whoever_is_live_and_has_the_least_to_do() {
+        let replica = |port, release| Replica::new(Upstream::new("127.0.0.1", port), release);
+        let serving = [replica(1, "2"), replica(2, "3")];
+        let all = Upstreams::new(serving, [replica(3, "1"), replica(4, "1")]);
+        let other = |release| {
+            let other = all.of_another_release(release);
+            other.map(|other| other.upstream.port())
+        };
+        assert_eq!(other("2"), Some(2), "it serves");
+        let second = &all.serving[1].upstream;
+        let _busy = OpenRequest::begin(second).unwrap();
+        assert_eq!(other("2"), Some(3), "it has less to do");
+        all.draining[0].upstream.avoidance().begin(AVOID);
+        assert_eq!(other("2"), Some(4), "it can be connected to");
+        assert_eq!(other("1"), Some(1));
+        assert!(all.have_release("1") && all.have_release("3") && !all.have_release("4"));
+        assert!(upstreams(2).of_another_release("").is_none());
     }
 
     #[test]

@@ -8,6 +8,7 @@ use http_body_util::Full;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use thiserror::Error;
 
+use crate::assets::Copy;
 use crate::config::Config;
 use crate::idle_alarm::IdleAlarm;
 use crate::limited::Limited;
@@ -181,6 +182,8 @@ pub(crate) struct ForwardedResponse {
     connection: Option<Answering>,
     config: Arc<Config>,
     record: Record,
+    /// Keeps it for others.
+    copy: Option<Box<Copy>>,
     /// Dropped last, when the connection has been given back.
     open: OpenRequest,
 }
@@ -201,7 +204,37 @@ impl ForwardedResponse {
             connection: Some(connection),
             config,
             record,
+            copy: None,
             open,
+        }
+    }
+
+    /// Of which `copy` is made as it passes.
+    pub(crate) fn copied_by(mut self, copy: Option<Box<Copy>>) -> Self {
+        self.copy = copy;
+        self.copy_if_ended();
+        self
+    }
+
+    fn copy(&mut self, frame: Option<&Result<Frame<Bytes>, hyper::Error>>) {
+        let Some(copy) = self.copy.take() else {
+            return;
+        };
+        match frame {
+            None => copy.finish(),
+            // What has trailers, or breaks off, is left.
+            Some(frame) => {
+                let data = frame.as_ref().ok().and_then(Frame::data_ref);
+                self.copy = data.and_then(|data| copy.with(data));
+                self.copy_if_ended();
+            }
+        }
+    }
+
+    /// Nobody asks for the end of a body whose length was known.
+    fn copy_if_ended(&mut self) {
+        if self.incoming.is_end_stream() {
+            self.copy(None);
         }
     }
 }
@@ -235,6 +268,9 @@ impl Body for ResponseBody {
                 };
                 answer.alarm.step();
                 answer.ended = frame.is_none();
+                if answer.copy.is_some() {
+                    answer.copy(frame.as_ref());
+                }
                 if let Some(data) = frame.as_ref().and_then(|f| f.as_ref().ok()?.data_ref()) {
                     answer.record.sent(answer.open.upstream(), data.len());
                 }

@@ -69,6 +69,12 @@ pub struct Config {
     /// How upstreams that begin to serve are kept from more new clients than they can take. Default: so that one
     /// that answers in normal time is never held back; `None`: none ever is.
     pub admission: Option<AdmissionSettings>,
+    /// How many bytes of assets, by which pages of one version of an app ask for their scripts and styles, are kept for
+    /// those who ask when other versions answer. Each is one answer of 8 MiB at most; copies under way take up
+    /// to a quarter more, and what is larger than that is not kept. 0: none. Default: 64 MiB.
+    pub asset_cache_bytes: usize,
+    /// How long they are kept when their release has left. Default: 10 min.
+    pub asset_cache_time: Duration,
     /// How clients stay at one of several upstreams. Default: those of SockJS sessions do, others take turns.
     pub affinity: Option<Affinity>,
     /// Pages of the operator's, in the place of the proxy's own. Default: none.
@@ -97,6 +103,8 @@ impl Default for Config {
             drain: Duration::from_secs(8),
             draining: Duration::from_secs(30),
             admission: Some(AdmissionSettings::default()),
+            asset_cache_bytes: 64 * 1024 * 1024,
+            asset_cache_time: Duration::from_secs(600),
             affinity: None,
             pages: Arc::default(),
             access_log: None,

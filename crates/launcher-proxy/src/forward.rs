@@ -2,7 +2,7 @@ use std::io;
 use std::time::Duration;
 
 use http::header::EXPECT;
-use http::{HeaderValue, Request, Response, StatusCode, Version};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Version};
 use hyper::body::{Body, Incoming};
 use thiserror::Error;
 use tokio::sync::mpsc;
@@ -196,8 +196,13 @@ impl Outgoing {
         self.request.body_mut().count_for(bill);
     }
 
+    /// As upstreams get them.
+    pub(crate) fn headers(&self) -> &HeaderMap {
+        self.request.headers()
+    }
+
     /// A copy of the request if it may be sent twice.
-    fn repeatable(&self) -> Option<Self> {
+    pub(crate) fn repeatable(&self) -> Option<Self> {
         let request = &self.request;
         if !request.method().is_idempotent() || !request.body().is_end_stream() {
             return None;

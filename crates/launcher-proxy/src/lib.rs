@@ -30,7 +30,7 @@
 //! `redirect` (whether it is sent elsewhere),
 //! `affinity`, `sockjs_path`, `sessions` (whose its client is), `admission` (whether there is room for one who comes to stay), `balance` (which upstream gets it), `headers` (what is passed on), `forward` and `upstream` (a
 //! connection and the answer), then `body` or `upgrade` (the bytes), or `pages` when there is nothing
-//! to forward. `load` counts what is open at an upstream; `sockets` and `pacing` end what was upgraded, `websocket` says where that may be; `registry` keeps upstreams, and with them
+//! to forward. `assets` looks for files of one version of an app where the answer says that another is asked. `load` counts what is open at an upstream; `sockets` and `pacing` end what was upgraded, `websocket` says where that may be; `registry` keeps upstreams, and with them
 //! their counts and connections, from one table to the next, and lets those that are left out drain. `meter`
 //! counts what went through each site and upstream, `access_log` tells of each request.
 //!
@@ -43,6 +43,7 @@ mod access_log;
 mod admission;
 mod affinity;
 mod alarm;
+mod assets;
 mod avoidance;
 mod balance;
 mod body;

@@ -84,12 +84,18 @@ impl OpenRequest {
     /// afterwards (both in the one order of `SeqCst`): whoever has retired an upstream and then read
     /// 0 knows that nothing will be sent to it.
     pub(crate) fn begin(upstream: &Upstream) -> Option<Self> {
+        let open = Self::begin_unpromised(upstream);
+        upstream.is_serving().then_some(open)
+    }
+
+    /// Also if `upstream` drains. What `begin` promises does not hold for such a request: it is counted, but may be sent
+    /// after 0 was read. So it must be one whose failure nobody sees.
+    pub(crate) fn begin_unpromised(upstream: &Upstream) -> Self {
         upstream.load().requests.begin();
-        let open = Self {
+        Self {
             upstream: upstream.clone(),
             session: None,
-        };
-        upstream.is_serving().then_some(open)
+        }
     }
 
     pub(crate) fn upstream(&self) -> &Upstream {
@@ -170,6 +176,9 @@ mod tests {
         upstream.retire();
         assert!(OpenRequest::begin(&upstream).is_none());
         assert_eq!(upstream.stats().open_requests, 0);
+        let unpromised = OpenRequest::begin_unpromised(&upstream);
+        assert_eq!(upstream.stats().open_requests, 1);
+        drop(unpromised);
         upstream.serve();
         assert!(OpenRequest::begin(&upstream).is_some());
     }

@@ -9,6 +9,7 @@ use arc_swap::ArcSwap;
 use tokio::net::TcpListener;
 
 use crate::access_log::{AccessLog, Pending};
+use crate::assets::AssetCache;
 use crate::client_limits::ClientTable;
 use crate::config::Config;
 use crate::connection::{self, Accepted};
@@ -34,6 +35,7 @@ pub struct Proxy {
 pub struct RouteWriter {
     table: Arc<ArcSwap<RouteTable>>,
     registry: Arc<Registry>,
+    assets: Arc<AssetCache>,
     config: Arc<Config>,
     has_published: AtomicBool,
 }
@@ -51,6 +53,12 @@ pub struct Stats {
     pub accept_errors: u64,
     /// How many requests are missing in the access log: more came than could be written, or writing failed.
     pub access_log_dropped: u64,
+    /// How often a client got a file of another release from a replica of that one, since its own had none.
+    pub assets_bridged: u64,
+    /// How often it got that from the cache of assets.
+    pub assets_from_cache: u64,
+    /// How many bytes the cache of assets has.
+    pub asset_cache_bytes: usize,
 }
 
 pub(crate) struct Shared {
@@ -63,6 +71,7 @@ pub(crate) struct Shared {
     pub(crate) connections: Connections,
     pub(crate) sessions: Sessions,
     pub(crate) clients: ClientTable,
+    pub(crate) assets: Arc<AssetCache>,
     accept_errors: AtomicU64,
 }
 
@@ -71,9 +80,11 @@ impl Proxy {
     pub fn new(config: Config) -> (Self, RouteWriter) {
         let (table, registry) = (Arc::new(ArcSwap::default()), Arc::new(Registry::default()));
         let config = Arc::new(config);
+        let assets = Arc::new(AssetCache::new(&config, Arc::clone(&table)));
         let writer = RouteWriter {
             table: Arc::clone(&table),
             registry: Arc::clone(&registry),
+            assets: Arc::clone(&assets),
             config: Arc::clone(&config),
             has_published: AtomicBool::new(false),
         };
@@ -81,6 +92,7 @@ impl Proxy {
             connections: Connections::at_most(config.max_connections),
             clients: ClientTable::new(CLIENTS),
             sessions: Sessions::default(),
+            assets,
             config,
             table,
             registry,
@@ -112,6 +124,7 @@ impl Proxy {
 
     /// Counts at this moment.
     pub fn stats(&self) -> Stats {
+        let (assets_bridged, assets_from_cache) = self.shared.assets.counts.read();
         Stats {
             open_connections: self.shared.connections.count_open(),
             upgraded: self.shared.connections.count_upgraded(),
@@ -122,6 +135,9 @@ impl Proxy {
                 .access_log
                 .as_ref()
                 .map_or(0, AccessLog::dropped),
+            assets_bridged,
+            assets_from_cache,
+            asset_cache_bytes: self.shared.assets.bytes(),
         }
     }
 
@@ -130,7 +146,7 @@ impl Proxy {
     /// there; its totals are forgotten then.
     ///
     /// When an upstream has been taken out of the table and this was 0 afterwards, nothing more
-    /// will be sent to it.
+    /// will be sent to it, except, while it is named as draining, requests for assets whose failure no visitor sees.
     pub fn upstream_stats(&self, host: &str, port: u16) -> Option<UpstreamStats> {
         let host = host.into();
         let upstream = self.shared.registry.get(&Address { host, port })?;
@@ -252,6 +268,7 @@ impl RouteWriter {
         for upstream in self.registry.publish(table, &self.table, prepare) {
             pacing::begin(upstream, self.config.draining);
         }
+        self.assets.follow(Instant::now());
     }
 }
 

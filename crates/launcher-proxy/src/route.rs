@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use http::HeaderValue;
 
+use crate::assets::Origin;
 use crate::balance::Upstreams;
 use crate::meter::Meter;
 use crate::redirect::Redirect;
@@ -25,6 +26,9 @@ pub struct Site {
     pub https: bool,
     /// What browsers that came by https are told of how to come again.
     pub(crate) hsts: Option<HeaderValue>,
+    /// Which app it is: whatever tells two apart, so that releases of one are not taken for those of the other that
+    /// had the same address before. Default: empty.
+    pub app: Arc<str>,
     /// What goes through it. Handed on to the site at the same address in the next table.
     pub(crate) meter: Arc<Meter>,
 }
@@ -57,8 +61,8 @@ pub enum Outage {
     Other(Arc<str>),
 }
 
-/// One of the upstreams of a route, and which release of the app it is: whatever tells two versions apart, empty
-/// if nobody asks.
+/// One of the upstreams of a route, and which release of the app it is: whatever tells two versions of one app apart.
+/// Empty if nobody knows: then none of its assets is kept.
 #[derive(Debug, Clone)]
 pub struct Replica {
     pub(crate) upstream: Upstream,
@@ -74,6 +78,7 @@ impl Site {
             settings: None,
             https: false,
             hsts: None,
+            app: Arc::default(),
             meter: Arc::default(),
         }
     }
@@ -100,11 +105,26 @@ impl Site {
         self
     }
 
+    /// Of this app.
+    #[must_use]
+    pub fn of_app(mut self, app: impl Into<Arc<str>>) -> Self {
+        self.app = app.into();
+        self
+    }
+
     /// With limits of its own.
     #[must_use]
     pub fn with_settings(mut self, settings: impl Into<Arc<SiteSettings>>) -> Self {
         self.settings = Some(settings.into());
         self
+    }
+
+    /// Whose answers those of `replica` are.
+    pub(crate) fn origin(&self, replica: &Replica) -> Origin {
+        Origin {
+            app: Arc::clone(&self.app),
+            release: Arc::clone(&replica.release),
+        }
     }
 }
 

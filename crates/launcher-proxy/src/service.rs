@@ -9,6 +9,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::access_log::{self, Pending};
 use crate::admission::{self, Newcomer};
+use crate::assets::{Asset, Looked, Origin};
 use crate::balance::Choice;
 use crate::body::{ForwardedResponse, ResponseBody};
 use crate::client_limits::CountedConnection;
@@ -46,27 +47,31 @@ pub(crate) struct Client {
 }
 
 /// What a request is for.
-struct Wanted<'request> {
-    asked: Asked<'request>,
+pub(crate) struct Wanted<'request> {
+    pub(crate) asked: Asked<'request>,
     /// The SockJS session that it belongs to.
     session: Option<u64>,
     /// Whether it is the first of a client that will stay.
     is_newcomer: bool,
+    /// Present if it is for a file that only some releases may have.
+    asset: Option<Asset>,
 }
 
 /// Who gets a request, and how.
-struct Turn {
-    open: OpenRequest,
+pub(crate) struct Turn {
+    pub(crate) open: OpenRequest,
     /// Present until the head of the answer, where newcomers are counted.
-    newcomer: Option<Newcomer>,
-    settings: Arc<SiteSettings>,
+    pub(crate) newcomer: Option<Newcomer>,
+    pub(crate) settings: Arc<SiteSettings>,
     /// How much of the path's begin says which site it is.
-    prefix: usize,
+    pub(crate) prefix: usize,
     /// Whether upstreams get that.
-    strips: bool,
-    hsts: Option<HeaderValue>,
+    pub(crate) strips: bool,
+    pub(crate) hsts: Option<HeaderValue>,
     /// Whether the client is to be told whose it is now.
-    is_new: bool,
+    pub(crate) is_new: bool,
+    /// Which version that is, if the request is for an asset.
+    pub(crate) origin: Option<Origin>,
 }
 
 /// Why it is nobody's turn.
@@ -143,6 +148,7 @@ impl Client {
                 method: &method,
                 https: visitor.https,
             },
+            asset: Asset::of(&request, &host),
         };
         let headers = Some(request.headers());
         let turn = self.turn(&wanted, headers, &[], record).await?;
@@ -254,7 +260,10 @@ impl Client {
                     if let Some(in_use) = in_use {
                         open.keep(in_use);
                     }
+                    let asset = wanted.asset.as_ref();
+                    let replica = asset.and_then(|_| upstreams.serving_at(open.upstream()));
                     return Ok(Some(Turn {
+                        origin: replica.map(|replica| site.origin(replica)),
                         is_new: owner.is_some_and(|owner| owner != Some(open.upstream())),
                         open,
                         newcomer,
@@ -301,7 +310,16 @@ impl Client {
 
         let config = &self.shared.config;
         let outgoing = Outgoing::new(request, config, &turn.settings);
-        let exchanged = self.exchange(outgoing, wanted, turn, record).await?;
+        let asset = wanted.asset.as_ref();
+        let spare = asset.and_then(|asset| Some((asset, outgoing.repeatable()?)));
+        let mut exchanged = self.exchange(outgoing, wanted, turn, record).await?;
+        let mut copy = None;
+        if let Some((asset, spare)) = spare {
+            match Box::pin(self.look(asset, spare, exchanged, wanted, record)).await {
+                Looked::Forward(answered, kept) => (exchanged, copy) = (*answered, kept),
+                Looked::Kept(response) => return Ok(*response),
+            }
+        }
         let ((mut response, connection), turn) = exchanged;
         let Turn {
             open,
@@ -317,10 +335,7 @@ impl Client {
         *response.version_mut() = Version::HTTP_11;
         let status = response.status();
         headers::prepare_response(response.headers_mut(), status);
-        if let Some(hsts) = hsts {
-            let known = response.headers_mut().entry(STRICT_TRANSPORT_SECURITY);
-            known.or_insert(hsts);
-        }
+        set_hsts(response.headers_mut(), hsts);
         if let (true, Some(affinity), Some(token)) =
             (is_new, &config.affinity, open.upstream().token())
         {
@@ -342,7 +357,9 @@ impl Client {
         record.answered(open.upstream(), status);
         let (config, idle) = (Arc::clone(config), settings.body_idle);
         let record = record.handed_over();
-        let forwarded = |body| ForwardedResponse::new(body, connection, config, idle, open, record);
+        let forwarded = |body| {
+            ForwardedResponse::new(body, connection, config, idle, open, record).copied_by(copy)
+        };
         Ok(response.map(|body| ResponseBody::Forwarded(forwarded(body))))
     }
 
@@ -431,6 +448,14 @@ async fn wait_for_turn(
 
 fn not_admitted() -> Refusal {
     Refusal::Limited(Limited::NotAdmitted(admission::come_back_after()))
+}
+
+/// Tells a browser how to come again, if the app does not.
+pub(crate) fn set_hsts(headers: &mut HeaderMap, hsts: Option<HeaderValue>) {
+    if let Some(hsts) = hsts {
+        let known = headers.entry(STRICT_TRANSPORT_SECURITY);
+        known.or_insert(hsts);
+    }
 }
 
 /// How many upstreams a client waits for that cannot even be connected to.

@@ -88,6 +88,17 @@ pub(crate) struct ProxyArgs {
 
     #[command(flatten)]
     access_log: AccessLogArgs,
+
+    /// Memory for scripts and styles that have passed, for pages of the old version of an app after a deployment, such
+    /// as 64m. 0: none.
+    #[arg(
+        long,
+        env = "LAUNCHER_ASSET_CACHE",
+        default_value = "64m",
+        value_parser = cache_size,
+        value_name = "SIZE"
+    )]
+    asset_cache: usize,
 }
 
 /// The same, checked.
@@ -102,6 +113,8 @@ pub(crate) struct ProxyConfig {
     pub(crate) pages: CustomPages,
     pub(crate) limits: LimitConfig,
     pub(crate) access_log: Option<AccessLogConfig>,
+    /// In bytes.
+    pub(crate) asset_cache: usize,
 }
 
 /// Flags of `serve`.
@@ -457,6 +470,7 @@ impl ProxyArgs {
             client_requests: self.client_requests,
             affinity_cookie: self.affinity_cookie,
             access_log: self.access_log.check(),
+            asset_cache: self.asset_cache,
         })
     }
 }
@@ -566,8 +580,21 @@ fn launcher_id(text: &str) -> Result<String, String> {
 /// Least memory of a container, in the engine's own words.
 const MIN_MEMORY: u64 = 6 << 20;
 
-/// A number of bytes, as Docker's `--memory` takes it: with b, k, m or g behind it.
+/// Memory of a container, as Docker's `--memory` takes it.
 fn memory(text: &str) -> Result<u64, String> {
+    let bytes = bytes(text)?;
+    match bytes >= MIN_MEMORY {
+        true => Ok(bytes),
+        false => Err("it must be at least 6m".into()),
+    }
+}
+
+fn cache_size(text: &str) -> Result<usize, String> {
+    usize::try_from(bytes(text)?).map_err(|_| "it is too large".into())
+}
+
+/// A number of bytes with b, k, m or g behind it.
+fn bytes(text: &str) -> Result<u64, String> {
     let text = text.trim().to_ascii_lowercase();
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let unit: u64 = match &text[digits.len()..] {
@@ -583,9 +610,7 @@ fn memory(text: &str) -> Result<u64, String> {
     let bytes = number
         .checked_mul(unit)
         .filter(|bytes| *bytes <= i64::MAX as u64);
-    bytes
-        .filter(|bytes| *bytes >= MIN_MEMORY)
-        .ok_or_else(|| "it must be at least 6m, and fit into 63 bits".into())
+    bytes.ok_or_else(|| "it must fit into 63 bits".into())
 }
 
 fn cpus(text: &str) -> Result<f64, String> {
@@ -632,6 +657,14 @@ mod tests {
                 "{refused}"
             );
         }
+    }
+
+    #[test]
+    fn the_cache_of_assets_has_a_size_and_can_be_off() {
+        let size = |flags: &[&str]| check(flags).unwrap().proxy.asset_cache;
+        assert_eq!(size(&[]), 64 << 20);
+        assert_eq!(size(&["--asset-cache", "1m"]), 1 << 20);
+        assert_eq!(size(&["--asset-cache", "0"]), 0);
     }
 
     #[test]

@@ -87,6 +87,9 @@ impl Router {
             upgraded,
             accept_errors,
             access_log_dropped,
+            assets_bridged,
+            assets_from_cache,
+            asset_cache_bytes,
             ..
         } = self.stats;
         out.gauge(
@@ -108,6 +111,21 @@ impl Router {
             "access_log_dropped",
             "Requests that are missing in the access log",
             access_log_dropped,
+        )?;
+        out.counter(
+            "assets_bridged",
+            "Scripts and styles that came from a replica of another release",
+            assets_bridged,
+        )?;
+        out.counter(
+            "assets_from_cache",
+            "Scripts and styles that came from the cache",
+            assets_from_cache,
+        )?;
+        out.gauge(
+            "asset_cache_bytes",
+            "Memory that the cache of scripts and styles takes",
+            asset_cache_bytes as u64,
         )?;
         let refusals = self
             .refusals

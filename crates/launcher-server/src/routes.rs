@@ -136,7 +136,7 @@ impl Tables {
 
 fn site(document: &RouteDocument, settings: &SiteSettings) -> Site {
     let options = &document.options;
-    let mut site = Site::new(route(document));
+    let mut site = Site::new(route(document)).of_app(document.instance_id.as_str());
     if options.strip_prefix {
         site = site.stripping_prefix();
     }
@@ -196,11 +196,9 @@ fn route(document: &RouteDocument) -> Route {
 }
 
 fn replica(upstream: &UpstreamDocument) -> Replica {
-    let release = upstream.release.to_string();
-    Replica::new(
-        Upstream::new(upstream.host.as_str(), upstream.port),
-        release,
-    )
+    let address = Upstream::new(upstream.host.as_str(), upstream.port);
+    // The first release has the number 0, as have all of which nobody has said it.
+    Replica::new(address, upstream.release.to_string())
 }
 
 #[cfg(test)]

@@ -10,7 +10,8 @@ use crate::upstream::Upstream;
 pub struct Figures {
     /// Less than that of all whose first request came later.
     pub place: u64,
-    /// Answers of upstreams by the first digit of their status, from 1 to 5. Upgrades are among the first.
+    /// Answers of upstreams by the first digit of their status, from 1 to 5. Upgrades are among the first. For sites also those
+    /// that came from the cache of assets.
     pub statuses: [u64; 5],
     /// Requests that the proxy answered itself: nothing runs there, no upstream answered, a limit.
     pub refused: u64,

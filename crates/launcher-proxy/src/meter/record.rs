@@ -78,6 +78,29 @@ impl Record {
         self.for_both(upstream, |meter| meter.answered(status, took));
     }
 
+    /// `upstream` has answered, but that is not what the client gets.
+    pub(crate) fn passed_over(&self, upstream: &Upstream, status: StatusCode) {
+        let took = self.begun.elapsed();
+        upstream.meter().answered(status, took);
+        upstream.meter().ended(took);
+    }
+
+    /// The client gets an earlier answer, with so many bytes of a body.
+    pub(crate) fn kept(&mut self, status: StatusCode, bytes: u64) {
+        if let Some(log) = &mut self.log {
+            log.answered(status);
+        }
+        if let Some(moved) = self.moved() {
+            moved.sent(bytes);
+        }
+        if let Some(site) = &self.site {
+            let took = self.begun.elapsed();
+            site.answered(status, took);
+            site.sent(bytes);
+            site.ended(took);
+        }
+    }
+
     /// So much of the answer was passed on.
     pub(crate) fn sent(&self, upstream: &Upstream, bytes: usize) {
         if let Some(moved) = self.moved() {

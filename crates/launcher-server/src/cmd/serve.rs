@@ -295,6 +295,7 @@ pub(super) fn proxy_config(
         client_requests: config.client_requests,
         affinity: Affinity::new(config.affinity_cookie.as_str(), key),
         pages: Arc::new(config.pages.clone()),
+        asset_cache_bytes: config.asset_cache,
         ..launcher_proxy::Config::default()
     };
     config.limits.enter(&mut settled);
