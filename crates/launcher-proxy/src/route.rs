@@ -24,6 +24,8 @@ pub struct Site {
     /// Whether who comes by http is sent to https. Who came by what is known from trusted proxies, which see to
     /// TLS.
     pub https: bool,
+    /// Whether paths hold secrets, behind their first segment. Then the access log has only that. Default: no.
+    pub secret_paths: bool,
     /// What browsers that came by https are told of how to come again.
     pub(crate) hsts: Option<HeaderValue>,
     /// Which app it is: whatever tells two apart, so that releases of one are not taken for those of the other that
@@ -77,6 +79,7 @@ impl Site {
             strip_prefix: false,
             settings: None,
             https: false,
+            secret_paths: false,
             hsts: None,
             app: Arc::default(),
             meter: Arc::default(),
@@ -109,6 +112,13 @@ impl Site {
     #[must_use]
     pub fn of_app(mut self, app: impl Into<Arc<str>>) -> Self {
         self.app = app.into();
+        self
+    }
+
+    /// Whose paths hold secrets.
+    #[must_use]
+    pub fn with_secret_paths(mut self) -> Self {
+        self.secret_paths = true;
         self
     }
 

@@ -126,6 +126,12 @@ impl Client {
         };
         let named = host.as_deref().ok().filter(|host| !host.is_empty());
         record.visited_by(visitor.address, named);
+        if record.is_logged()
+            && let Ok(host) = &host
+            && let Some(found) = self.shared.table.load().find(host, request.uri().path())
+        {
+            record.tell_site(&found);
+        }
         // With HTTP/2 hyper counts bytes only.
         if request.headers().len() > *max_headers {
             return Err(Refusal::Limited(Limited::HeadTooLarge));

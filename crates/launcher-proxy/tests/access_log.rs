@@ -7,7 +7,7 @@ mod support;
 use std::io::{self, Write};
 use std::sync::Arc;
 
-use launcher_proxy::{AccessLog, AccessLogFormat, Config, Route, RouteTable};
+use launcher_proxy::{AccessLog, AccessLogFormat, Config, Route, RouteTable, Site};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use support::*;
@@ -362,4 +362,29 @@ async fn the_client_is_the_visitor_whom_a_trusted_proxy_names() {
     let documents = log.documents(world).await;
     let clients: Vec<_> = documents.iter().map(|it| &it["client"]).collect();
     assert_eq!(clients, ["2001:db8::7", "2001:db8::7"]);
+}
+
+#[tokio::test]
+async fn secrets_in_paths_are_not_told_even_of_who_is_refused() {
+    let log = Log::begin(AccessLogFormat::Json, true);
+    let config = Config {
+        client_requests: Some(1),
+        ..log.config()
+    };
+    let site = Site::new(to(hello().await)).with_secret_paths();
+    let table = RouteTable::builder().site("a.test", site).build();
+    let world = World::with_config(config, table).await;
+    let mut wire = world.connect().await;
+    let mut statuses = Vec::new();
+    while !statuses.contains(&429) {
+        statuses.push(wire.ask(&get("/hooks/hunter2?hunter2")).await.status());
+    }
+    let documents = log.documents(world).await;
+    assert_eq!(documents.len(), statuses.len());
+    for document in documents {
+        assert_eq!(
+            (&document["path"], &document["site"]),
+            (&json!("/hooks/…"), &json!("a.test"))
+        );
+    }
 }

@@ -128,7 +128,11 @@ impl Tables {
         let table = documents.into_iter().fold(RouteTable::builder(), add);
         let own = self.own.iter().cloned();
         let table = own.fold(table, |table, (hostname, upstream)| {
-            table.route(&hostname, Route::to(upstream))
+            // Tickets of terminals, and what stands for uploads and webhooks.
+            table.site(
+                &hostname,
+                Site::new(Route::to(upstream)).with_secret_paths(),
+            )
         });
         table.build()
     }
@@ -225,6 +229,16 @@ mod tests {
             options: SiteOptions::default(),
             is_default: false,
         }
+    }
+
+    #[test]
+    fn paths_of_the_launcher_itself_are_not_logged() {
+        let (_proxy, writer) = Proxy::new(Config::default());
+        let own = ("launcher.test".to_owned(), Upstream::new("127.0.0.1", 1));
+        let tables = Tables::new(writer, Arc::default()).with_own(Some(own));
+        let table = tables.table(&[document("a.test", &[])]);
+        let secret = |host| table.lookup(host, "/").unwrap().secret_paths;
+        assert_eq!([secret("launcher.test"), secret("a.test")], [true, false]);
     }
 
     #[test]

@@ -8,6 +8,7 @@ use http::{Method, Request, StatusCode, Uri, Version};
 use jiff::Timestamp;
 
 use super::AccessLog;
+use crate::route_table::Found;
 use crate::upstream::{Address, Upstream};
 
 /// What is told of one request.
@@ -95,8 +96,13 @@ impl Pending {
         });
     }
 
-    pub(crate) fn belongs_to(&mut self, site: String) {
-        self.change(|entry| entry.site = Some(site.into()));
+    pub(crate) fn belongs_to(&mut self, found: &Found<'_>) {
+        self.change(|entry| {
+            entry.site = Some(found.address().into());
+            if let Some(asked) = entry.asked.as_mut().filter(|_| found.site.secret_paths) {
+                asked.path.keep_first_segment();
+            }
+        });
     }
 
     pub(crate) fn turned_to(&mut self, upstream: &Upstream) {
@@ -170,6 +176,18 @@ impl Text {
             cut: bytes.len() > longest,
         }
     }
+
+    /// Of a path.
+    fn keep_first_segment(&mut self) {
+        let mut behind = self.bytes.iter().skip(1);
+        let Some(end) = behind.position(|byte| b"/?".contains(byte)) else {
+            return;
+        };
+        let (kept, rest) = self.bytes.split_at(end + 1);
+        let slash = &rest[..usize::from(rest[0] == b'/')];
+        self.cut |= rest.len() > slash.len();
+        self.bytes = [kept, slash].concat().into();
+    }
 }
 
 impl Moved {
@@ -199,4 +217,27 @@ fn path(uri: &Uri, with_query: bool) -> Text {
 fn without_query(referrer: &[u8]) -> &[u8] {
     let end = referrer.iter().position(|byte| b"?#".contains(byte));
     &referrer[..end.unwrap_or(referrer.len())]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_secret_path_the_first_segment_is_kept() {
+        for (path, kept, cut) in [
+            ("/", "/", false),
+            ("", "", false),
+            ("*", "*", false),
+            ("/a", "/a", false),
+            ("/a/", "/a/", false),
+            ("/a/b/c?d", "/a/", true),
+            ("/a?b/c", "/a", true),
+            ("//a", "//", true),
+        ] {
+            let mut text = Text::of(path.as_bytes(), LONGEST_PATH);
+            text.keep_first_segment();
+            assert_eq!((&*text.bytes, text.cut), (kept.as_bytes(), cut), "{path}");
+        }
+    }
 }

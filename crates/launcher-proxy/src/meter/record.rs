@@ -40,8 +40,17 @@ impl Record {
             return;
         }
         self.site = Some(Arc::clone(&found.site.meter));
+    }
+
+    pub(crate) fn is_logged(&self) -> bool {
+        self.log.is_some()
+    }
+
+    /// Tells the access log whose the request is. Before anything is refused: what it may know of the path
+    /// depends on it.
+    pub(crate) fn tell_site(&mut self, found: &Found<'_>) {
         if let Some(log) = &mut self.log {
-            log.belongs_to(found.address());
+            log.belongs_to(found);
         }
     }
 
