@@ -21,6 +21,8 @@ pub(crate) struct ClientStream {
     /// What hyper is about.
     phase: Arc<Phase>,
     half_closed: Duration,
+    /// Whether the client has to read before all is written to it that was to be.
+    blocked: bool,
     /// Since the client has said all that it had to say.
     patience: Option<Pin<Box<Sleep>>>,
 }
@@ -40,8 +42,13 @@ impl ClientStream {
             scanner: RequestScanner::default(),
             phase,
             half_closed,
+            blocked: false,
             patience: None,
         }
+    }
+
+    pub(crate) fn is_blocked(&self) -> bool {
+        self.blocked
     }
 
     /// The bare stream, and what was read of it without having been passed on.
@@ -161,7 +168,9 @@ impl AsyncWrite for ClientStream {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
+        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.blocked = written.is_pending();
+        written
     }
 
     fn poll_write_vectored(
@@ -169,7 +178,9 @@ impl AsyncWrite for ClientStream {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
+        let written = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
+        self.blocked = written.is_pending();
+        written
     }
 
     fn is_write_vectored(&self) -> bool {

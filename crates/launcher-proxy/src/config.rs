@@ -26,7 +26,7 @@ pub struct Config {
     /// (or 502 for an answer). Default: 100; any other number costs an allocation per request.
     pub max_headers: usize,
     /// How long a request head may take from its first byte (on a new connection: from accepting
-    /// it) to its last. Then the connection is closed. Default: 10 s.
+    /// it) to its last. Then the client gets 408 if anything has come, and the connection is closed. Default: 10 s.
     pub header_read: Duration,
     /// How long a client's connection may stay open between two requests. Default: 75 s.
     pub idle_keep_alive: Duration,

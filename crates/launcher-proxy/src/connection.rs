@@ -1,7 +1,7 @@
 use std::convert::Infallible;
 use std::error::Error;
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -25,6 +25,7 @@ use crate::pages::Refusal;
 use crate::proxy::Shared;
 use crate::service::Client;
 use crate::shutdown::Tasks;
+use crate::slow_head;
 use crate::upstream::DEFAULT_MAX_HEADERS;
 use crate::visitor::Arrival;
 
@@ -104,20 +105,27 @@ const TOO_MANY: &[u8] =
 
 async fn serve_http1(begun: Begun) {
     let (tasks, shared) = (begun.client.tasks.clone(), Arc::clone(&begun.client.shared));
-    let peer = begun.client.arrival.peer;
-    let mut connection = pin!(http1_connection(begun));
+    let arrival = begun.client.arrival;
+    let mut connection = http1_connection(begun);
     let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = tasks.draining() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+        ended = &mut connection => Some(ended),
+        () = tasks.draining() => None,
+    };
+    let ended = match ended {
+        Some(ended) => ended,
+        None => {
+            Pin::new(&mut connection).graceful_shutdown();
+            (&mut connection).await
         }
     };
-    if let Err(error) = ended {
-        log_end(&error);
-        if let Some(refusal) = unread(&error) {
-            shared.refused_unread(peer, &refusal, 0);
-        }
+    let Err(error) = ended else { return };
+    log_end(&error);
+    if let Some(refusal) = unread(&error) {
+        shared.refused_unread(arrival.peer, &refusal, 0);
+    } else if error.is_timeout()
+        && let Some(parts) = connection.into_parts()
+    {
+        Box::pin(slow_head::refuse(parts, &shared, &arrival)).await;
     }
 }
 

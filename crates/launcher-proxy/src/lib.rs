@@ -25,7 +25,7 @@
 //!
 //! A request passes through these files, in this order: `proxy` (accept), `connection` and `opening` (who
 //! it is, and what he speaks), `http2`, or `client_stream`, `request_scanner` (what hyper must not
-//! see) and `head_timer` (how long a head may take), `service` (the decision), `target` (which host it means), `visitor` (who asked), `route_table`
+//! see) and `head_timer` (how long a head may take; `slow_head` says so), `service` (the decision), `target` (which host it means), `visitor` (who asked), `route_table`
 //! (to which site that leads; `route` and `settings` say what a site is),
 //! `redirect` (whether it is sent elsewhere),
 //! `affinity`, `sockjs_path`, `sessions` (whose its client is), `admission` (whether there is room for one who comes to stay), `balance` (which upstream gets it), `headers` (what is passed on), `forward` and `upstream` (a
@@ -76,6 +76,7 @@ mod service;
 mod sessions;
 mod settings;
 mod shutdown;
+mod slow_head;
 mod sockets;
 mod sockjs_path;
 mod target;

@@ -11,6 +11,8 @@ use crate::settings::SiteSettings;
 pub(crate) enum Limited {
     #[error("The request's headers are larger than this site allows.")]
     HeadTooLarge,
+    #[error("The request did not arrive in time.")]
+    HeadTooSlow,
     #[error("The request's body is larger than this site allows.")]
     BodyTooLarge,
     #[error("The request's body did not arrive in time.")]
@@ -51,7 +53,7 @@ impl Limited {
         match self {
             Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
+            Self::HeadTooSlow | Self::BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::TooManyRequests(_) | Self::TooManyConnections => StatusCode::TOO_MANY_REQUESTS,
             Self::NotAdmitted(_) => StatusCode::SERVICE_UNAVAILABLE,
         }
@@ -61,6 +63,7 @@ impl Limited {
         match self {
             Self::HeadTooLarge => "headers-too-large",
             Self::BodyTooLarge => "body-too-large",
+            Self::HeadTooSlow => "head-too-slow",
             Self::BodyTooSlow => "body-too-slow",
             Self::TooManyRequests(_) => "too-many-requests",
             Self::TooManyConnections => "too-many-connections",
@@ -71,7 +74,7 @@ impl Limited {
     pub(crate) fn title(self) -> &'static str {
         match self {
             Self::HeadTooLarge | Self::BodyTooLarge => "Too large",
-            Self::BodyTooSlow => "Too slow",
+            Self::HeadTooSlow | Self::BodyTooSlow => "Too slow",
             Self::TooManyRequests(_) | Self::TooManyConnections => "Too many requests",
             Self::NotAdmitted(_) => "Just starting",
         }
@@ -89,6 +92,9 @@ impl Limited {
 
     /// Whether what the client sends after this is the rest of a body that nobody reads.
     pub(crate) fn ends_connection(self) -> bool {
-        matches!(self, Self::BodyTooLarge | Self::BodyTooSlow)
+        matches!(
+            self,
+            Self::HeadTooSlow | Self::BodyTooLarge | Self::BodyTooSlow
+        )
     }
 }

@@ -286,6 +286,24 @@ async fn who_is_refused_is_told_of_as_well() {
 }
 
 #[tokio::test]
+async fn a_client_whose_head_does_not_end_has_a_line() {
+    let log = Log::begin(AccessLogFormat::Json, false);
+    let config = Config {
+        header_read: std::time::Duration::from_millis(30),
+        ..log.config()
+    };
+    let world = World::with_config(config, RouteTable::default()).await;
+    let mut wire = world.connect().await;
+    wire.send("GET / HT").await;
+    wire.answer().await;
+    let documents = log.documents(world).await;
+    let told = these(&documents[0], &["client", "method", "status", "refusal"]);
+    let expected =
+        json!({"client": "127.0.0.1", "method": null, "status": 408, "refusal": "head-too-slow"});
+    assert_eq!((told, documents.len()), (expected, 1));
+}
+
+#[tokio::test]
 async fn an_upgraded_connection_is_told_of_when_it_has_ended() {
     let log = Log::begin(AccessLogFormat::Json, false);
     let switching = upstream(|mut wire| async move {

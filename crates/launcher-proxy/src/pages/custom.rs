@@ -37,7 +37,7 @@ const MAX_BYTES: u64 = 256 * 1024;
 /// For what has no page of its own.
 const FALLBACK: &str = "error";
 
-const NAMES: [&str; 18] = [
+const NAMES: [&str; 19] = [
     "starting",
     "stopped",
     "crashed",
@@ -50,6 +50,7 @@ const NAMES: [&str; 18] = [
     "not-implemented",
     "headers-too-large",
     "body-too-large",
+    "head-too-slow",
     "body-too-slow",
     "too-many-requests",
     "too-many-connections",
