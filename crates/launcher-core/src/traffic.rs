@@ -5,7 +5,7 @@
 pub trait Traffic: Send + Sync + 'static {
     /// What is open now at the server with this address, as a [`RouteDocument`](crate::routing::RouteDocument) names it.
     ///
-    /// Zero of both, read after an [`Observer`](crate::Observer) has been told that the server serves no
+    /// Zero of all, read after an [`Observer`](crate::Observer) has been told that the server serves no
     /// more, means that nothing will be sent to it.
     fn open(&self, host: &str, port: u16) -> OpenConnections;
 }
@@ -17,4 +17,14 @@ pub struct OpenConnections {
     pub requests: usize,
     /// WebSockets, and whatever else a connection was upgraded to.
     pub websockets: usize,
+    /// SockJS sessions over HTTP that have not been sent elsewhere yet. Their requests are among those above.
+    pub sessions: usize,
+}
+
+impl OpenConnections {
+    /// Whether any visitor has something there that would be lost.
+    #[must_use]
+    pub fn are_any(&self) -> bool {
+        self.requests + self.websockets + self.sessions > 0
+    }
 }

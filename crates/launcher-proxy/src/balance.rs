@@ -51,6 +51,11 @@ impl Upstreams {
         self.draining.iter().map(|replica| &replica.upstream)
     }
 
+    /// Whether `upstream` is one of those.
+    pub(crate) fn lets_drain(&self, upstream: &Upstream) -> bool {
+        self.draining().any(|draining| draining == upstream)
+    }
+
     /// The serving ones, then the draining ones.
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Upstream> {
         let all = self.serving.iter_mut().chain(&mut self.draining);

@@ -16,6 +16,7 @@ use crate::load::OpenRequest;
 use crate::meter::{Bill, Record};
 use crate::progress::Progress;
 use crate::settings::SiteSettings;
+use crate::sockjs_farewell::{Leaving, Step};
 use crate::upstream::Answering;
 
 /// Why a body does not go on.
@@ -27,6 +28,8 @@ pub(crate) enum BodyError {
     Limited(#[from] Limited),
     #[error("the upstream has stopped sending")]
     Silent,
+    #[error("the session is to go elsewhere")]
+    Left,
 }
 
 /// A request's body on its way to the upstream, frame by frame.
@@ -184,6 +187,8 @@ pub(crate) struct ForwardedResponse {
     record: Record,
     /// Keeps it for others.
     copy: Option<Box<Copy>>,
+    /// Present where a SockJS session receives.
+    leaving: Option<Box<Leaving>>,
     /// Dropped last, when the connection has been given back.
     open: OpenRequest,
 }
@@ -205,6 +210,7 @@ impl ForwardedResponse {
             config,
             record,
             copy: None,
+            leaving: None,
             open,
         }
     }
@@ -237,6 +243,12 @@ impl ForwardedResponse {
             self.copy(None);
         }
     }
+
+    /// The answer ends when the session is asked to.
+    pub(crate) fn until_asked(mut self, leaving: Option<Leaving>) -> Self {
+        self.leaving = leaving.map(Box::new);
+        self
+    }
 }
 
 impl Drop for ForwardedResponse {
@@ -262,6 +274,13 @@ impl Body for ResponseBody {
                 .poll_frame(context)
                 .map_err(|never| match never {}),
             Self::Forwarded(answer) => {
+                let leaving = answer.leaving.as_mut();
+                match leaving.map_or(Step::Pass, |leaving| leaving.poll(context)) {
+                    Step::Pass => {}
+                    Step::Say(farewell) => return Poll::Ready(Some(Ok(Frame::data(farewell)))),
+                    Step::End => return Poll::Ready(None),
+                    Step::Cut => return Poll::Ready(Some(Err(BodyError::Left))),
+                }
                 let Poll::Ready(frame) = Pin::new(&mut answer.incoming).poll_frame(context) else {
                     ready!(answer.alarm.poll(context));
                     return Poll::Ready(Some(Err(BodyError::Silent)));
@@ -273,6 +292,9 @@ impl Body for ResponseBody {
                 }
                 if let Some(data) = frame.as_ref().and_then(|f| f.as_ref().ok()?.data_ref()) {
                     answer.record.sent(answer.open.upstream(), data.len());
+                    if let Some(leaving) = &mut answer.leaving {
+                        leaving.passed(data);
+                    }
                 }
                 Poll::Ready(frame.map(|frame| frame.map_err(BodyError::Broken)))
             }

@@ -62,7 +62,8 @@ pub struct Config {
     /// Whether connections of trusted proxies begin with a header of the PROXY protocol (version 1 or
     /// 2), as they all must then. Default: no.
     pub proxy_protocol: bool,
-    /// In which time the upgraded connections to an upstream that is taken out of service are ended, one by one: so
+    /// In which time the upgraded connections to an upstream that is taken out of service, and the SockJS sessions over
+    /// HTTP that it has, are ended, one by one: so
     /// their clients come back a few at a time. WebSockets are told 1001 (going away), SockJS clients
     /// `c[3000,"Go away!"]`. Default: 30 s.
     pub draining: Duration,

@@ -30,7 +30,7 @@
 //! `redirect` (whether it is sent elsewhere),
 //! `affinity`, `sockjs_path`, `sessions` (whose its client is), `admission` (whether there is room for one who comes to stay), `balance` (which upstream gets it), `headers` (what is passed on), `forward` and `upstream` (a
 //! connection and the answer), then `body` or `upgrade` (the bytes), or `pages` when there is nothing
-//! to forward. `assets` looks for files of one version of an app where the answer says that another is asked. `load` counts what is open at an upstream; `sockets` and `pacing` end what was upgraded, `websocket` says where that may be; `registry` keeps upstreams, and with them
+//! to forward. `assets` looks for files of one version of an app where the answer says that another is asked. `load` counts what is open at an upstream; `sockets` and `pacing` end what was upgraded and SockJS sessions over HTTP, `websocket` and `sockjs_farewell` say where that may be, and how; `registry` keeps upstreams, and with them
 //! their counts and connections, from one table to the next, and lets those that are left out drain. `meter`
 //! counts what went through each site and upstream, `access_log` tells of each request.
 //!
@@ -78,6 +78,7 @@ mod settings;
 mod shutdown;
 mod slow_head;
 mod sockets;
+mod sockjs_farewell;
 mod sockjs_path;
 mod target;
 mod trusted_proxies;

@@ -24,6 +24,9 @@ pub struct UpstreamStats {
     pub requests_total: u64,
     /// All connections that have switched protocols so far.
     pub upgraded_total: u64,
+    /// SockJS sessions over HTTP that it has and that have not been sent away. Such whose clients have left may be among
+    /// them, for two minutes or more.
+    pub sessions: usize,
     /// Whether a route leads there, so that the numbers can rise.
     pub serving: bool,
 }
@@ -33,12 +36,22 @@ impl Load {
         self.requests.open() + self.upgraded.open()
     }
 
-    pub(crate) fn stats(&self, serving: bool) -> UpstreamStats {
+    /// `sessions` are counted twice: one can become a session while its first request is open, and one that has been
+    /// sent away can have a request that is open. So nothing is missed that was there all the time.
+    pub(crate) fn stats(&self, serving: bool, sessions: impl Fn() -> usize) -> UpstreamStats {
+        let before = sessions();
+        let mut stats = self.flows(serving);
+        stats.sessions = before.max(sessions());
+        stats
+    }
+
+    fn flows(&self, serving: bool) -> UpstreamStats {
         UpstreamStats {
             open_requests: self.requests.open(),
             upgraded: self.upgraded.open(),
             requests_total: self.requests.begun(),
             upgraded_total: self.upgraded.begun(),
+            sessions: 0,
             serving,
         }
     }
@@ -98,8 +111,28 @@ impl OpenRequest {
         }
     }
 
+    /// The same for a request of a session that the upstream has: it goes there, even if nothing else does, until the
+    /// session has been asked to end.
+    ///
+    /// Here, too, whoever has retired an upstream and then read 0 of sessions and of requests knows that nothing will be
+    /// sent to it: a session stops to count when it is asked to end, and a request that was not refused by then
+    /// counts already.
+    pub(crate) fn continue_session(upstream: &Upstream, session: &Socket) -> Option<Self> {
+        upstream.load().requests.begin();
+        let open = Self {
+            upstream: upstream.clone(),
+            session: None,
+        };
+        (!session.is_asked()).then_some(open)
+    }
+
     pub(crate) fn upstream(&self) -> &Upstream {
         &self.upstream
+    }
+
+    /// The session over HTTP that the request belongs to.
+    pub(crate) fn session(&self) -> Option<&Arc<Socket>> {
+        self.session.as_ref()?.socket()
     }
 
     /// Keeps a SockJS session that the request belongs to in use.
@@ -181,5 +214,20 @@ mod tests {
         drop(unpromised);
         upstream.serve();
         assert!(OpenRequest::begin(&upstream).is_some());
+    }
+
+    #[test]
+    fn a_session_goes_on_where_nothing_else_begins_until_it_is_asked_to_end() {
+        let upstream = Upstream::new("127.0.0.1", 1);
+        let (_, session) = upstream.sockets().open_session();
+        upstream.retire();
+        assert!(OpenRequest::begin(&upstream).is_none());
+        let goes_on = || OpenRequest::continue_session(&upstream, &session);
+        assert!(goes_on().is_some());
+        assert_eq!(upstream.stats().sessions, 1);
+        session.ask();
+        assert!(goes_on().is_none());
+        let stats = upstream.stats();
+        assert_eq!((stats.sessions, stats.open_requests), (0, 0));
     }
 }

@@ -1,5 +1,5 @@
-//! Lets the upgraded connections of an upstream that leaves go one by one, so that their clients come back a few at
-//! a time.
+//! Lets the upgraded connections of an upstream that leaves, and its SockJS sessions over HTTP, go one by one, so that
+//! their clients come back a few at a time.
 
 use std::time::Duration;
 
@@ -20,7 +20,8 @@ pub(crate) fn begin(upstream: Upstream, period: Duration) {
 async fn end_all(upstream: Upstream, period: Duration) {
     let end = Instant::now() + period.mul_f64(SHARE);
     let mut last = Instant::now();
-    while !upstream.is_serving() && upstream.load().open() > 0 {
+    while !upstream.is_serving() && upstream.is_in_use() {
+        upstream.sockets().ask_silent();
         let (now, staying) = (Instant::now(), upstream.sockets().staying());
         let due = last + gap(staying, end.saturating_duration_since(now));
         if staying > 0 && due <= now {

@@ -145,8 +145,9 @@ impl Proxy {
     /// [`Upstream::new`]) at this moment. `None` if the table does not name it and nothing is open
     /// there; its totals are forgotten then.
     ///
-    /// When an upstream has been taken out of the table and this was 0 afterwards, nothing more
-    /// will be sent to it, except, while it is named as draining, requests for assets whose failure no visitor sees.
+    /// When an upstream has been taken out of the table and this was 0 of requests, upgraded connections and
+    /// sessions afterwards, nothing more will be sent to it, except, while it is named as draining, requests for
+    /// assets whose failure no visitor sees.
     pub fn upstream_stats(&self, host: &str, port: u16) -> Option<UpstreamStats> {
         let host = host.into();
         let upstream = self.shared.registry.get(&Address { host, port })?;

@@ -108,6 +108,11 @@ impl RouteTable {
         }
     }
 
+    /// Whether `upstream` drains, wherever it was led to.
+    pub(crate) fn lets_drain(&self, upstream: &Upstream) -> bool {
+        self.draining.contains(upstream)
+    }
+
     /// Lets each site go on where the one at its address in `last` was: it counts on, and clients that its limits
     /// have met do not begin anew.
     pub(crate) fn adopt_counts(&mut self, last: &Self) {

@@ -1,8 +1,8 @@
 use std::pin::pin;
 use std::sync::Arc;
 
-use http::header::STRICT_TRANSPORT_SECURITY;
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Version};
+use http::header::{ORIGIN, STRICT_TRANSPORT_SECURITY};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
 use hyper::body::{Body, Incoming};
 use hyper::upgrade::OnUpgrade;
 use tokio::time::{Instant, timeout_at};
@@ -25,9 +25,12 @@ use crate::proxy::Shared;
 use crate::redirect::{self, Asked};
 use crate::route::Route;
 use crate::route_table::Found;
+use crate::sessions::Found as Known;
 use crate::settings::SiteSettings;
 use crate::shutdown::Tasks;
-use crate::sockjs_path;
+use crate::sockets::Socket;
+use crate::sockjs_farewell::{self, GoAway, Leaving};
+use crate::sockjs_path::{self, Transport};
 use crate::target;
 use crate::upgrade;
 use crate::upstream::Upstream;
@@ -49,12 +52,30 @@ pub(crate) struct Client {
 /// What a request is for.
 pub(crate) struct Wanted<'request> {
     pub(crate) asked: Asked<'request>,
-    /// The SockJS session that it belongs to.
-    session: Option<u64>,
+    session: Option<Session<'request>>,
     /// Whether it is the first of a client that will stay.
     is_newcomer: bool,
     /// Present if it is for a file that only some releases may have.
     asset: Option<Asset>,
+}
+
+/// The SockJS session that a request belongs to.
+#[derive(Clone, Copy)]
+struct Session<'request> {
+    key: u64,
+    transport: Transport,
+    query: Option<&'request str>,
+    origin: Option<&'request HeaderValue>,
+}
+
+impl Session<'_> {
+    fn go_away(&self) -> Refusal {
+        Refusal::SessionMoved(GoAway {
+            transport: self.transport,
+            callback: sockjs_farewell::callback(self.query),
+            origin: self.origin.cloned(),
+        })
+    }
 }
 
 /// Who gets a request, and how.
@@ -142,9 +163,8 @@ impl Client {
         let host = host.map_err(Refusal::BadRequest)?;
         self.ask(&visitor)?;
         let (uri, method) = (request.uri().clone(), request.method().clone());
-        let sessions = &self.shared.sessions;
-        let session = sockjs_path::session(uri.path());
-        let session = session.map(|session| sessions.key(&host, session));
+        let origin = request.headers().get(ORIGIN).cloned();
+        let session = self.session(&request, &uri, &host, origin.as_ref());
         let wanted = Wanted {
             session,
             is_newcomer: self.is_newcomer(&request, session),
@@ -161,6 +181,26 @@ impl Client {
         let turn = turn.ok_or(Refusal::BadGateway)?;
         self.ask_site(&request, &visitor, &turn.settings)?;
         self.forward(request, &wanted, &visitor, turn, record).await
+    }
+
+    fn session<'request, B>(
+        &self,
+        request: &Request<B>,
+        uri: &'request Uri,
+        host: &str,
+        origin: Option<&'request HeaderValue>,
+    ) -> Option<Session<'request>> {
+        // Asking what may be asked begins nothing.
+        if request.method() == Method::OPTIONS {
+            return None;
+        }
+        let (name, transport) = sockjs_path::session(uri.path())?;
+        Some(Session {
+            key: self.shared.sessions.key(host, name),
+            transport,
+            query: uri.query(),
+            origin,
+        })
     }
 
     fn ask(&self, visitor: &Visitor) -> Result<(), Refusal> {
@@ -184,11 +224,11 @@ impl Client {
     }
 
     /// Whether nobody but [`Config::admission`](crate::Config::admission) knows if it may come.
-    fn is_newcomer<B>(&self, request: &Request<B>, session: Option<u64>) -> bool {
+    fn is_newcomer<B>(&self, request: &Request<B>, session: Option<Session<'_>>) -> bool {
         let comes = sockjs_path::is_info(request.uri().path())
             || headers::requested_upgrade(request.headers(), request.version()).is_some();
         let sessions = &self.shared.sessions;
-        let is_known = || session.and_then(|session| sessions.upstream(session));
+        let is_known = || session.and_then(|session| sessions.find(session.key));
         comes && self.shared.config.admission.is_some() && is_known().is_none()
     }
 
@@ -224,7 +264,6 @@ impl Client {
         let Shared {
             config, sessions, ..
         } = &*self.shared;
-        let having = session.and_then(|session| sessions.upstream(session));
         let affinity = config.affinity.as_ref();
         loop {
             // Not held for longer than the choice takes, and never while an answer is awaited.
@@ -237,6 +276,14 @@ impl Client {
             if let Some(moved) = redirect::of(site, &wanted.asked) {
                 return Err(NoTurn::Refused(Refusal::Moved(moved)));
             }
+            let known = session.and_then(|session| sessions.find(session.key));
+            let having = match (known, session) {
+                (Some(Known::Ended), Some(session)) => {
+                    return Err(NoTurn::Refused(session.go_away()));
+                }
+                (Some(Known::At(upstream, socket)), _) => Some((upstream, socket)),
+                _ => None,
+            };
             let upstreams = match &site.route {
                 Route::To(upstreams) => upstreams,
                 // Sent elsewhere, if that is a place.
@@ -248,21 +295,31 @@ impl Client {
                     }));
                 }
             };
+            let drains =
+                |upstream: &Upstream| upstreams.lets_drain(upstream) || table.lets_drain(upstream);
+            let stays = having.as_ref().and_then(|(upstream, socket)| {
+                let stays = !upstream.is_serving() && !tried.contains(upstream) && drains(upstream);
+                Some((upstream, socket.as_ref().filter(|_| stays)?))
+            });
+            let having = having.as_ref().map(|(upstream, _)| upstream);
             let owner = upstreams.are_several().then(|| {
                 let tokens = affinity.zip(headers).into_iter();
                 let tokens = tokens.flat_map(|(affinity, headers)| affinity.tokens(headers));
-                upstreams.owner(having.as_ref(), tokens)
+                upstreams.owner(having, tokens)
             });
             let (first, avoid) = (owner.flatten(), config.avoid_failed);
-            let choice = match wanted.is_newcomer {
-                true => upstreams.choose_with_room(first, tried, avoid),
-                false => upstreams.choose(first, tried, avoid),
+            let choice = match stays {
+                Some((upstream, socket)) => stay(upstream, socket),
+                None if wanted.is_newcomer => upstreams.choose_with_room(first, tried, avoid),
+                None => upstreams.choose(first, tried, avoid),
             };
             match choice {
                 Choice::Upstream(mut open, newcomer) => {
                     let settings = site.settings.as_ref().unwrap_or(&config.site);
-                    let in_use =
-                        session.and_then(|session| sessions.enter(session, open.upstream()));
+                    let in_use = session.and_then(|session| {
+                        let receives = session.transport.receives_over_http();
+                        sessions.enter(session.key, open.upstream(), receives)
+                    });
                     if let Some(in_use) = in_use {
                         open.keep(in_use);
                     }
@@ -270,7 +327,8 @@ impl Client {
                     let replica = asset.and_then(|_| upstreams.serving_at(open.upstream()));
                     return Ok(Some(Turn {
                         origin: replica.map(|replica| site.origin(replica)),
-                        is_new: owner.is_some_and(|owner| owner != Some(open.upstream())),
+                        is_new: stays.is_none()
+                            && owner.is_some_and(|owner| owner != Some(open.upstream())),
                         open,
                         newcomer,
                         settings: Arc::clone(settings),
@@ -363,8 +421,18 @@ impl Client {
         record.answered(open.upstream(), status);
         let (config, idle) = (Arc::clone(config), settings.body_idle);
         let record = record.handed_over();
+        let leaving = receiver(wanted, &open).and_then(|(session, socket)| {
+            let callback = sockjs_farewell::callback(session.query);
+            Leaving::new(
+                socket,
+                session.transport,
+                callback.as_deref(),
+                response.headers(),
+            )
+        });
         let forwarded = |body| {
-            ForwardedResponse::new(body, connection, config, idle, open, record).copied_by(copy)
+            let forwarded = ForwardedResponse::new(body, connection, config, idle, open, record);
+            forwarded.copied_by(copy).until_asked(leaving)
         };
         Ok(response.map(|body| ResponseBody::Forwarded(forwarded(body))))
     }
@@ -383,7 +451,21 @@ impl Client {
             let config = &self.shared.config;
             record.turned_to(upstream);
             outgoing.count_for(|| record.bill(upstream));
-            let exchanged = forward::exchange(outgoing, upstream, config, &turn.settings).await;
+            let exchange = forward::exchange(outgoing, upstream, config, &turn.settings);
+            let exchanged = match receiver(wanted, &turn.open) {
+                None => exchange.await,
+                // In a box, since most requests are none of these.
+                Some((session, socket)) => {
+                    Box::pin(async {
+                        tokio::select! {
+                            biased;
+                            exchanged = exchange => Ok(exchanged),
+                            () = socket.asked() => Err(session.go_away()),
+                        }
+                    })
+                    .await?
+                }
+            };
             let failed = match exchanged {
                 Ok(answered) => return Ok((answered, turn)),
                 Err(failed) => failed,
@@ -432,6 +514,24 @@ impl Client {
             }
         });
     }
+}
+
+/// The session goes on at an upstream that nothing else is sent to.
+fn stay(upstream: &Upstream, socket: &Socket) -> Choice {
+    match OpenRequest::continue_session(upstream, socket) {
+        Some(open) => Choice::Upstream(open, None),
+        None => Choice::Outdated,
+    }
+}
+
+/// The session that receives by the answer to `open`.
+fn receiver<'wanted>(
+    wanted: &Wanted<'wanted>,
+    open: &OpenRequest,
+) -> Option<(Session<'wanted>, Arc<Socket>)> {
+    let session = wanted.session?;
+    let receives = session.transport.receives_over_http();
+    Some((session, Arc::clone(open.session().filter(|_| receives)?)))
 }
 
 /// Asks again whenever there may be room, for as long as a newcomer has patience.

@@ -1,15 +1,36 @@
+/// How a client speaks with its session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Transport {
+    WebSocket,
+    Polling,
+    Streaming,
+    EventSource,
+    HtmlFile,
+    Jsonp,
+    /// What it sends, where what it receives comes by another request.
+    Sending,
+}
+
+impl Transport {
+    /// Whether the session speaks in the answer to such a request.
+    pub(crate) fn receives_over_http(self) -> bool {
+        !matches!(self, Self::WebSocket | Self::Sending)
+    }
+}
+
 /// The SockJS session that a path belongs to: `…/sockjs/<server>/<session>/<transport>`.
 ///
 /// `None` for what belongs to none: `/sockjs/info`, the raw `/sockjs/websocket`, the page for iframes.
-pub(crate) fn session(path: &str) -> Option<&str> {
+pub(crate) fn session(path: &str) -> Option<(&str, Transport)> {
     let begin = memchr::memmem::find(path.as_bytes(), b"/sockjs/")? + "/sockjs/".len();
     let mut parts = path[begin..].splitn(3, '/');
     let (server, session, transport) = (parts.next()?, parts.next()?, parts.next()?);
     let is_name = |name: &str| !name.is_empty() && !name.contains('.') && name.len() <= LONGEST;
     let named = is_name(server) && is_name(session);
-    let known = TRANSPORTS.contains(&transport);
+    let mut known = TRANSPORTS.iter();
+    let (_, transport) = known.find(|(name, _)| *name == transport)?;
     let end = begin + server.len() + 1 + session.len();
-    (named && known).then(|| &path[begin..end])
+    named.then(|| (&path[begin..end], *transport))
 }
 
 /// Whether it is what a SockJS client asks before it connects.
@@ -18,15 +39,15 @@ pub(crate) fn is_info(path: &str) -> bool {
 }
 
 /// Those of sockjs-protocol 0.3.3.
-const TRANSPORTS: [&str; 8] = [
-    "websocket",
-    "xhr",
-    "xhr_send",
-    "xhr_streaming",
-    "eventsource",
-    "htmlfile",
-    "jsonp",
-    "jsonp_send",
+const TRANSPORTS: [(&str, Transport); 8] = [
+    ("websocket", Transport::WebSocket),
+    ("xhr", Transport::Polling),
+    ("xhr_send", Transport::Sending),
+    ("xhr_streaming", Transport::Streaming),
+    ("eventsource", Transport::EventSource),
+    ("htmlfile", Transport::HtmlFile),
+    ("jsonp", Transport::Jsonp),
+    ("jsonp_send", Transport::Sending),
 ];
 
 /// Clients make names of three and eight characters.
@@ -43,7 +64,7 @@ mod tests {
             "/sockjs/123/abcdefgh/websocket",
             "/app/sockjs/123/abcdefgh/xhr_send",
         ] {
-            assert_eq!(session(path), Some("123/abcdefgh"), "{path}");
+            assert_eq!(session(path).unwrap().0, "123/abcdefgh", "{path}");
         }
     }
 

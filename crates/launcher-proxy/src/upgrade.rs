@@ -165,10 +165,11 @@ impl<'a, P: Fn(usize, u64)> Direction<'a, P> {
         mut to: WriteHalf<'_>,
         first: Bytes,
     ) -> io::Result<()> {
-        if !first.is_empty() {
-            self.count(&first);
-        }
-        to.write_all(&first).await?;
+        let length = match first.is_empty() {
+            true => 0,
+            false => self.count(&first),
+        };
+        to.write_all(&first[..length]).await?;
         drop(first);
         let mut asked = pin!(self.socket.asked());
         loop {
@@ -214,6 +215,8 @@ impl<'a, P: Fn(usize, u64)> Direction<'a, P> {
     /// Returns how much of `bytes` may be passed on: nothing after the place where the farewell is said.
     fn count(&mut self, bytes: &[u8]) -> usize {
         self.socket.moved();
+        // The other direction may have been quicker to tell, and this may be the answer to that.
+        self.leaving = self.leaving || self.socket.is_asked();
         let (length, messages) = match (&mut self.follower, self.farewell) {
             (Some(follower), Some(farewell)) if self.leaving => {
                 let place = follower.pass_up_to(farewell.end, bytes);

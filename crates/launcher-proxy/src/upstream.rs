@@ -126,7 +126,8 @@ impl Upstream {
     }
 
     pub(crate) fn stats(&self) -> UpstreamStats {
-        self.inner.load.stats(self.is_serving())
+        let sessions = || self.sockets().sessions();
+        self.inner.load.stats(self.is_serving(), sessions)
     }
 
     pub(crate) fn load(&self) -> &Load {
@@ -147,6 +148,12 @@ impl Upstream {
 
     pub(crate) fn admission(&self) -> &Admission {
         &self.inner.admission
+    }
+
+    /// Whether a client has something there.
+    pub(crate) fn is_in_use(&self) -> bool {
+        let stats = self.stats();
+        stats.open_requests + stats.upgraded + stats.sessions > 0
     }
 
     /// Whether new requests may be sent.

@@ -89,6 +89,35 @@ async fn a_sockjs_client_is_told_in_sockjs() {
     assert_eq!(client.rest_bytes().await, SOCKJS_GO_AWAY);
 }
 
+/// An upstream that says farewell itself as soon as it is told.
+async fn polite() -> SocketAddr {
+    upstream(|mut wire| async move {
+        wire.head().await;
+        wire.send(SWITCHING).await;
+        wire.exactly(MASKED_GOING_AWAY.len()).await;
+        wire.send_bytes(GOING_AWAY).await;
+        wire.rest_bytes().await;
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_upstream_does_not_say_farewell_before_the_proxy_does() {
+    for _ in 0..20 {
+        let leaving = polite().await;
+        let world = world(leaving, Duration::ZERO).await;
+        let mut clients = Vec::new();
+        for _ in 0..50 {
+            clients.push(websocket(&world, "/sockjs/1/abc/websocket").await);
+        }
+        world.until_open(leaving, (0, 50)).await;
+        world.publish(table("a.test", nobody().await));
+        for mut client in clients {
+            assert_eq!(client.rest_bytes().await, SOCKJS_GO_AWAY);
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_frame_that_has_begun_comes_to_its_end_first() {
     let go_on = Arc::new(Notify::new());

@@ -20,6 +20,7 @@ impl Traffic for ProxyTraffic {
         stats.map_or_else(OpenConnections::default, |stats| OpenConnections {
             requests: stats.open_requests,
             websockets: stats.upgraded,
+            sessions: stats.sessions,
         })
     }
 }

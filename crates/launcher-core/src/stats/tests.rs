@@ -58,6 +58,7 @@ impl Traffic for Visitors {
         OpenConnections {
             requests: usize::from(port > 0),
             websockets: 2,
+            sessions: 0,
         }
     }
 }

@@ -19,6 +19,7 @@ use crate::body::ResponseBody;
 use crate::limited::Limited;
 use crate::redirect::Moved;
 use crate::route::Outage;
+use crate::sockjs_farewell::GoAway;
 
 /// Why a request gets a page of the proxy's own instead of an upstream's answer.
 #[derive(Debug, PartialEq, Eq)]
@@ -37,6 +38,8 @@ pub(crate) enum Refusal {
     Limited(Limited),
     /// It is somewhere else.
     Moved(Moved),
+    /// The SockJS session has ended here, as its client is told in SockJS.
+    SessionMoved(GoAway),
 }
 
 /// What a page says.
@@ -55,6 +58,9 @@ struct Said<'a> {
 impl Refusal {
     /// `custom` is for people; programs get what they can rely on.
     pub(crate) fn page(&self, accept: &Accept, custom: &CustomPages) -> Response<ResponseBody> {
+        if let Self::SessionMoved(away) = self {
+            return away.response();
+        }
         let format = accept.format();
         let own = match format {
             Format::Html => custom.page(self.names(), &self.said()),
@@ -119,6 +125,7 @@ impl Refusal {
             Self::GatewayTimeout => StatusCode::GATEWAY_TIMEOUT,
             Self::Limited(limited) => limited.status(),
             Self::Moved(moved) => moved.status,
+            Self::SessionMoved(away) => away.status(),
         }
     }
 
@@ -133,6 +140,7 @@ impl Refusal {
             Self::GatewayTimeout => "gateway-timeout",
             Self::Limited(limited) => limited.code(),
             Self::Moved(_) => "moved",
+            Self::SessionMoved(_) => "session-moved",
         }
     }
 
@@ -158,7 +166,7 @@ impl Refusal {
             Self::BadGateway => "No answer",
             Self::GatewayTimeout => "No answer in time",
             Self::Limited(limited) => limited.title(),
-            Self::Moved(_) => "Moved",
+            Self::Moved(_) | Self::SessionMoved(_) => "Moved",
         }
     }
 
@@ -195,6 +203,7 @@ impl Refusal {
             Self::BadGateway => "The app did not answer. Please try again soon.".to_owned(),
             Self::GatewayTimeout => "The app took too long to answer.".to_owned(),
             Self::Limited(limited) => limited.to_string(),
+            Self::SessionMoved(_) => "The session has ended here. Please connect again.".to_owned(),
             Self::Moved(moved) => {
                 let location = moved.location.to_str().unwrap_or_default();
                 format!("This is at {location}.")

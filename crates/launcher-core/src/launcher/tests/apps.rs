@@ -78,6 +78,7 @@ impl Traffic for Apps {
         OpenConnections {
             requests,
             websockets: 0,
+            sessions: 0,
         }
     }
 }

@@ -75,7 +75,7 @@ pub struct Seen {
     pub since: Instant,
     /// Whether it served before this launcher began to look at it, and has not failed to answer since.
     pub inherited: bool,
-    /// Whether requests to it are open.
+    /// Whether visitors have something open there: requests, WebSockets, SockJS sessions.
     pub is_busy: bool,
 }
 

@@ -71,7 +71,7 @@ impl Watches {
     fn seen(&mut self, view: &InstanceView, container: Container, traffic: &dyn Traffic) -> Seen {
         let run = running(&container);
         let port = container.host_port.filter(|_| run.is_some());
-        let is_busy = port.is_some_and(|port| traffic.open(&view.host, port).requests > 0);
+        let is_busy = port.is_some_and(|port| traffic.open(&view.host, port).are_any());
         let probed = port
             .zip(run.clone())
             .map(|(port, run)| self.probed(view, &container, port, run));
