@@ -57,7 +57,7 @@ describe('new containers', () => {
 
   // Pushes a release; the registry tells of it.
   async function push(name, version) {
-    return registry.put(await release(`source-${name}`, version), name);
+    return registry.publish(await release(`source-${name}`, version), name);
   }
 
   const version = async (app) => (await app.container())?.Config.Labels.version;
@@ -148,7 +148,7 @@ describe('new containers', () => {
       const app = await world.launch('fragile', { appImage, hostname: 'fragile.test', autoDeploy: true });
       const old = app.document.containerId;
       const bad = await build('source-fragile', `FROM ${await world.app()}\nENTRYPOINT ["/nothing/there"]\n`);
-      await registry.put(bad, 'fragile');
+      await registry.publish(bad, 'fragile');
       await until(() => /not found \(127\)/.test(app.document.deployError), () => `the error; there is ${app.document.deployError}`);
       await world.agreement();
       assert.equal(app.document.containerId, old);

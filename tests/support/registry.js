@@ -61,6 +61,22 @@ ${user ? `auth: {htpasswd: {realm: test, path: ${join(folder, 'users')}}}` : ''}
     return there;
   }
 
+  /**
+   * As `put`, but the engine never has it by the name that the hook is told: somebody who pulls it at once keeps it. It gets
+   * there by a tag of another name, which is copied inside the registry.
+   */
+  async publish(image, name) {
+    const [repository, tag = 'latest'] = name.split(':');
+    await this.put(image, `${repository}:on-its-way`);
+    const manifest = (reference, options) => request(this.port, this.host, `/v2/${repository}/manifests/${reference}`, options);
+    const type = 'application/vnd.docker.distribution.manifest.v2+json';
+    const { text } = await manifest('on-its-way', { headers: { Accept: type } }).expect(200);
+    await manifest(tag, { method: 'PUT', headers: { 'Content-Type': type }, body: text }).expect(201);
+    const there = `${this.host}/${name}`;
+    this.#names.push(there);
+    return there;
+  }
+
   /** Builds an image of its own on the example app, which only the registry has; gives its name. */
   async only(world, name) {
     const archive = dockerfile(`FROM ${await world.app()}\nLABEL own=${name}\n`);
